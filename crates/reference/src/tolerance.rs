@@ -1,0 +1,59 @@
+//! How far a kernel may be from the reference: the one place that says so.
+
+/// A per-element bound `|got - expected| <= atol + rtol * |expected|`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerance {
+    /// Absolute part.
+    pub atol: f64,
+    /// Relative part.
+    pub rtol: f64,
+}
+
+impl Tolerance {
+    /// Bit for bit (up to the sign of zero).
+    pub const EXACT: Self = Self { atol: 0.0, rtol: 0.0 };
+
+    /// The bound for an element that `terms` rounded `f32` terms of magnitude up to `scale` reach.
+    ///
+    /// A sum of K terms in any order is off by at most K units in the last place of its partial
+    /// sums. Those of random terms in `[-1, 1]` grow like `sqrt(K)/3`, and the roundings add like a
+    /// random walk too, so that `eps * K * scale` is already several times what a correct kernel
+    /// shows, while one missing or doubled term is off by about `scale`. The constant 16 covers what
+    /// is done to the sum afterwards (a division, a square root, an exponential).
+    pub fn for_terms(terms: usize, scale: f64) -> Self {
+        let eps = f64::from(f32::EPSILON);
+        Self { atol: eps * (terms as f64 + 16.0) * scale, rtol: 16.0 * eps }
+    }
+
+    /// Whether `got` is acceptable. NaN never is, unless both are; an infinity must be matched.
+    pub fn accepts(&self, got: f64, expected: f64) -> bool {
+        if got.is_nan() || expected.is_nan() {
+            return got.is_nan() && expected.is_nan();
+        }
+        if got.is_infinite() || expected.is_infinite() {
+            return got == expected;
+        }
+        (got - expected).abs() <= self.atol + self.rtol * expected.abs()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tolerance;
+
+    #[test]
+    fn nan_and_infinity_never_pass_for_numbers() {
+        let loose = Tolerance { atol: 1e30, rtol: 1.0 };
+        assert!(!loose.accepts(f64::NAN, 1.0));
+        assert!(!loose.accepts(1.0, f64::NAN));
+        assert!(!loose.accepts(f64::INFINITY, 1.0));
+        assert!(!loose.accepts(f64::INFINITY, f64::NEG_INFINITY));
+        assert!(loose.accepts(f64::INFINITY, f64::INFINITY));
+    }
+
+    #[test]
+    fn exact_means_exact() {
+        assert!(Tolerance::EXACT.accepts(0.0, -0.0));
+        assert!(!Tolerance::EXACT.accepts(1.0, 1.0 + f64::EPSILON));
+    }
+}
