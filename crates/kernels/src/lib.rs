@@ -1,1 +1,25 @@
-//! placeholder
+//! Hand-written WGSL compute kernels and what launches them.
+//!
+//! Every operation of [`reference`] has a table of kernel rows (`ops/<op>.rs`), from `naive` to the
+//! best; `shaders/<op>/` holds their code. [`Gpu`] opens a device, keeps pipelines and memory, picks
+//! a row for a problem and launches it. Nothing here needs a thread, a file or a clock: what waits
+//! is `async`.
+
+mod adapter;
+pub mod check;
+mod error;
+mod gpu;
+pub mod grid;
+pub mod kernel;
+mod layout;
+mod memory;
+pub mod ops;
+mod shader;
+
+pub use adapter::{Wish, adapters};
+pub use error::Error;
+pub use gpu::{Gpu, Options};
+pub use kernel::{Kernel, Needs, Overrides, Prefer, Row, Scratch, Source, Stage, Table};
+pub use memory::Tensor;
+pub use shader::{Binding, BindingKind, Shader};
+pub use wgpu;

@@ -1,0 +1,74 @@
+//! Which adapter to use, and what to say when there is none.
+
+use crate::Error;
+use wgpu::{Adapter, Backend, Backends, DeviceType, Instance, InstanceDescriptor};
+
+/// What to do about a missing adapter.
+const ADVICE: &str = if cfg!(target_os = "linux") {
+    "Install your card's Vulkan driver, or software Vulkan (Debian, Ubuntu: apt-get install mesa-vulkan-drivers)"
+} else {
+    "Install or update the graphics driver"
+};
+
+/// A wish for an adapter.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// Part of the adapter's name, in any case. `None`: `WGPU_ADAPTER_NAME`, else any.
+    pub name: Option<String>,
+    /// The graphics API. `None`: `WGPU_BACKEND`, else any.
+    pub backend: Option<Backend>,
+}
+
+/// Every adapter that can run compute shaders, the one to prefer first: hardware before software,
+/// native graphics APIs before OpenGL.
+pub async fn adapters(wish: &Wish) -> Vec<Adapter> {
+    let (instance, backends) = instance(wish);
+    let name = wish.name.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok()).unwrap_or_default().to_lowercase();
+    let mut adapters = instance.enumerate_adapters(backends).await;
+    adapters.retain(|adapter| {
+        let compute = wgpu::DownlevelFlags::COMPUTE_SHADERS;
+        adapter.get_downlevel_capabilities().flags.contains(compute)
+            && adapter.get_info().name.to_lowercase().contains(&name)
+    });
+    let low_power = wgpu::PowerPreference::from_env() == Some(wgpu::PowerPreference::LowPower);
+    adapters.sort_by_key(|adapter| {
+        let info = adapter.get_info();
+        let device = match info.device_type {
+            DeviceType::DiscreteGpu => u8::from(low_power),
+            DeviceType::IntegratedGpu => u8::from(!low_power),
+            DeviceType::VirtualGpu => 2,
+            DeviceType::Other => 3,
+            DeviceType::Cpu => 4,
+        };
+        (device, info.backend == Backend::Gl)
+    });
+    adapters
+}
+
+/// The adapter to use.
+pub async fn pick(wish: &Wish) -> Result<Adapter, Error> {
+    if let Some(adapter) = adapters(wish).await.into_iter().next() {
+        return Ok(adapter);
+    }
+    let everything = adapters(&Wish { name: Some(String::new()), backend: wish.backend }).await;
+    let reason = if everything.is_empty() {
+        // wgpu words what each backend said.
+        match instance(wish).0.request_adapter(&wgpu::RequestAdapterOptions::default()).await {
+            Err(error) => error.to_string(),
+            Ok(adapter) => format!("`{}` cannot run compute shaders", adapter.get_info().name),
+        }
+    } else {
+        let names: Vec<String> = everything.iter().map(|adapter| format!("`{}`", adapter.get_info().name)).collect();
+        format!("none of {} matches the name that was asked for", names.join(", "))
+    };
+    Err(Error::NoAdapter { reason, advice: ADVICE })
+}
+
+fn instance(wish: &Wish) -> (Instance, Backends) {
+    let mut descriptor = InstanceDescriptor::new_without_display_handle_from_env();
+    if let Some(backend) = wish.backend {
+        descriptor.backends = backend.into();
+    }
+    let backends = descriptor.backends;
+    (Instance::new(descriptor), backends)
+}

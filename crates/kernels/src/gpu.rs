@@ -1,0 +1,570 @@
+//! An opened device: pipelines, memory, recording, submission, reading back.
+
+use crate::adapter::{Wish, pick};
+use crate::kernel::{Prefer, Row};
+use crate::memory::{Pool, Tensor};
+use crate::{Binding, BindingKind, Error, Shader, layout, ops};
+use reference::{Access, Array, Direction, Operation, TensorSpec};
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// How to open a device.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which adapter.
+    pub wish: Wish,
+    /// Whether shaders are compiled with bounds checks and loop bounds. Without them a shader that
+    /// reads or writes past a buffer is undefined behaviour, so only tested shaders should run so.
+    pub checks: bool,
+    /// Whether every allocation is filled with NaN first, so that a kernel which reads what nobody
+    /// wrote is found out. Slow; for tests.
+    pub poison: bool,
+    /// How long to wait for the device. `None`: 3 minutes on software adapters, which compile a
+    /// pipeline at its first dispatch, and 10 seconds on hardware.
+    pub timeout: Option<Duration>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { wish: Wish::default(), checks: true, poison: false, timeout: None }
+    }
+}
+
+/// A NaN with a payload that no arithmetic produces.
+const POISON: u32 = 0x7fc0_dead;
+
+/// Commands recorded before they are submitted without being asked to.
+const BATCH: usize = 512;
+
+/// Bind groups kept. Replaying the same launches on the same buffers needs a few dozen.
+const BIND_GROUPS: usize = 4096;
+
+/// An opened device. Clones share it.
+///
+/// Launches are recorded and run in order; [`Gpu::submit`] hands them to the device, and reading a
+/// tensor does so by itself.
+#[derive(Clone, Debug)]
+pub struct Gpu {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    checks: bool,
+    poison: bool,
+    timeout: Duration,
+    pool: Arc<Pool>,
+    pipelines: Mutex<HashMap<&'static str, Arc<Compiled>>>,
+    uniforms: Mutex<HashMap<Vec<u8>, wgpu::Buffer>>,
+    bind_groups: Mutex<HashMap<BindKey, wgpu::BindGroup>>,
+    pending: Mutex<Vec<Dispatch>>,
+    fault: Arc<Mutex<Option<Error>>>,
+}
+
+/// The pipelines of a row, one for each stage.
+#[derive(Debug)]
+struct Compiled {
+    stages: Vec<CompiledStage>,
+}
+
+#[derive(Debug)]
+struct CompiledStage {
+    pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+    bindings: Vec<Binding>,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct BindKey {
+    row: &'static str,
+    stage: usize,
+    buffers: Vec<(wgpu::Buffer, u64, u64)>,
+}
+
+#[derive(Debug)]
+struct Dispatch {
+    pipeline: wgpu::ComputePipeline,
+    bind_group: wgpu::BindGroup,
+    groups: [u32; 3],
+}
+
+impl Gpu {
+    /// Opens the adapter that fits best, with its own limits and the optional features the kernels
+    /// can use.
+    pub async fn open(options: &Options) -> Result<Self, Error> {
+        let adapter = pick(&options.wish).await?;
+        let info = adapter.get_info();
+        let optional = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
+        let (device, queue) = adapter
+            .request_device(&wgpu::DeviceDescriptor {
+                label: Some("selvedge"),
+                required_features: adapter.features() & optional,
+                required_limits: adapter.limits(),
+                ..Default::default()
+            })
+            .await
+            .map_err(|error| Error::NoDevice { adapter: info.name.clone(), reason: error.to_string() })?;
+
+        let fault = Arc::new(Mutex::new(None));
+        let set = |fault: &Arc<Mutex<Option<Error>>>| {
+            let fault = Arc::clone(fault);
+            move |error| {
+                // The first fault is the cause of those that follow.
+                lock(&fault).get_or_insert(error);
+            }
+        };
+        let lost = set(&fault);
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed || !message.is_empty() {
+                lost(Error::DeviceLost(format!("{reason:?}: {message}")));
+            }
+        });
+        let uncaptured = set(&fault);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| match error {
+            wgpu::Error::OutOfMemory { .. } => uncaptured(Error::OutOfMemory { bytes: 0, live: 0 }),
+            other => uncaptured(Error::Validation(other.to_string())),
+        }));
+
+        let software = info.device_type == wgpu::DeviceType::Cpu;
+        let timeout = options.timeout.unwrap_or(Duration::from_secs(if software { 180 } else { 10 }));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                device,
+                queue,
+                info,
+                checks: options.checks,
+                poison: options.poison,
+                timeout,
+                pool: Arc::default(),
+                pipelines: Mutex::default(),
+                uniforms: Mutex::default(),
+                bind_groups: Mutex::default(),
+                pending: Mutex::default(),
+                fault,
+            }),
+        })
+    }
+
+    /// The adapter's name, type, driver.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.inner.info
+    }
+
+    /// The device's limits.
+    pub fn limits(&self) -> wgpu::Limits {
+        self.inner.device.limits()
+    }
+
+    /// The optional features in use.
+    pub fn features(&self) -> wgpu::Features {
+        self.inner.device.features()
+    }
+
+    /// Bytes of device memory allocated for tensors so far, in use or kept for reuse.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.inner.pool.allocated()
+    }
+
+    /// A tensor with arbitrary contents.
+    pub fn empty(&self, spec: &TensorSpec) -> Result<Tensor, Error> {
+        spec.check("tensor", "a tensor")?;
+        let buffer = Arc::new(self.inner.pool.take(&self.inner.device, spec.len())?);
+        let tensor = Tensor { spec: spec.clone(), buffer, offset: 0 };
+        if self.inner.poison {
+            self.write_words(&tensor, &vec![POISON; spec.len()])?;
+        }
+        Ok(tensor)
+    }
+
+    /// A tensor with these contents, given in the host layout.
+    pub fn upload(&self, spec: &TensorSpec, array: &Array<f32>) -> Result<Tensor, Error> {
+        let tensor = self.empty(spec)?;
+        self.write(&tensor, array)?;
+        Ok(tensor)
+    }
+
+    /// Replaces a tensor's contents, given in the host layout.
+    pub fn write(&self, tensor: &Tensor, array: &Array<f32>) -> Result<(), Error> {
+        if (array.dtype(), array.len()) != (tensor.spec.dtype, tensor.spec.len()) {
+            return Err(Error::Mismatch {
+                op: "upload",
+                what: "the data".into(),
+                got: format!("{:?} x {}", array.dtype(), array.len()),
+                expected: tensor.spec.to_string(),
+            });
+        }
+        self.write_words(tensor, &layout::to_device(&tensor.spec, array))
+    }
+
+    /// Replaces a tensor's words, as they lie on the device.
+    pub fn write_words(&self, tensor: &Tensor, words: &[u32]) -> Result<(), Error> {
+        // A queue write runs before the next submission: what was recorded so far must go first.
+        self.submit()?;
+        self.inner.queue.write_buffer(&tensor.buffer.raw, tensor.offset, bytemuck::cast_slice(words));
+        Ok(())
+    }
+
+    /// Waits for a tensor and returns it in the host layout.
+    pub async fn read(&self, tensor: &Tensor) -> Result<Array<f32>, Error> {
+        let words = self.read_words(tensor).await?;
+        Ok(layout::to_host(&tensor.spec, &words))
+    }
+
+    /// Waits for a tensor and returns its words as they lie on the device.
+    pub async fn read_words(&self, tensor: &Tensor) -> Result<Vec<u32>, Error> {
+        self.submit()?;
+        let Inner { device, queue, .. } = &*self.inner;
+        let bytes = tensor.spec.len() as u64 * 4;
+        let staging = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("read-back"),
+            size: bytes,
+            usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
+            mapped_at_creation: false,
+        });
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(&tensor.buffer.raw, tensor.offset, &staging, 0, bytes);
+        let submission = queue.submit([encoder.finish()]);
+        let mapped = Arc::new(Mutex::new(Mapped::default()));
+        staging.map_async(wgpu::MapMode::Read, .., {
+            let mapped = Arc::clone(&mapped);
+            move |result| {
+                let mut mapped = lock(&mapped);
+                mapped.result = Some(result.map_err(|error| error.to_string()));
+                if let Some(waker) = mapped.waker.take() {
+                    waker.wake();
+                }
+            }
+        });
+        self.wait(Some(submission))?;
+        let outcome = std::future::poll_fn(|context| {
+            let mut mapped = lock(&mapped);
+            match mapped.result.take() {
+                Some(result) => Poll::Ready(result),
+                None => {
+                    mapped.waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+        outcome.map_err(|error| self.fault().unwrap_or(Error::DeviceLost(error)))?;
+        let view = staging.get_mapped_range(..).map_err(|error| Error::DeviceLost(error.to_string()))?;
+        Ok(bytemuck::pod_collect_to_vec(&view))
+    }
+
+    /// Waits until everything recorded so far has run.
+    pub fn finish(&self) -> Result<(), Error> {
+        self.submit()?;
+        self.wait(None)
+    }
+
+    /// Hands everything recorded so far to the device, in one compute pass.
+    pub fn submit(&self) -> Result<(), Error> {
+        if let Some(fault) = self.fault() {
+            return Err(fault);
+        }
+        // Held until the queue has them: whoever finds nothing pending may rely on that.
+        let mut pending = lock(&self.inner.pending);
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let mut encoder = self.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for Dispatch { pipeline, bind_group, groups: [x, y, z] } in pending.drain(..) {
+                pass.set_pipeline(&pipeline);
+                pass.set_bind_group(0, &bind_group, &[]);
+                pass.dispatch_workgroups(x, y, z);
+            }
+        }
+        self.inner.queue.submit([encoder.finish()]);
+        drop(pending);
+        self.fault().map_or(Ok(()), Err)
+    }
+
+    fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(), Error> {
+        let timeout = self.inner.timeout;
+        let waited =
+            self.inner.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout: Some(timeout) });
+        if let Some(fault) = self.fault() {
+            return Err(fault);
+        }
+        match waited {
+            Ok(_) => Ok(()),
+            Err(wgpu::PollError::Timeout) => Err(Error::Timeout(timeout)),
+            Err(error) => Err(Error::Validation(error.to_string())),
+        }
+    }
+
+    fn fault(&self) -> Option<Error> {
+        lock(&self.inner.fault).clone()
+    }
+
+    /// The row to launch for a direction of a problem: the last of its table that was written for
+    /// this kind of adapter, that the device can run and that accepts the problem.
+    pub fn select(&self, op: &dyn Operation, direction: Direction) -> Result<&'static dyn Row, Error> {
+        let software = self.inner.info.device_type == wgpu::DeviceType::Cpu;
+        let mut reasons = Vec::new();
+        let rows = ops::all().iter().filter(|row| row.op() == op.name() && row.direction() == direction);
+        for row in rows.rev() {
+            let fits = match row.prefer() {
+                Prefer::Anywhere => true,
+                Prefer::Hardware => !software,
+                Prefer::Software => software,
+            };
+            if !fits {
+                continue;
+            }
+            match self.supports(&**row).and_then(|()| row.accepts(op)) {
+                Ok(()) => return Ok(&**row),
+                Err(error) => reasons.push(error.to_string()),
+            }
+        }
+        Err(Error::NoKernel { op: op.name(), direction: direction.name(), reasons: reasons.join("; ") })
+    }
+
+    /// Whether the device has what a row needs, or what is missing.
+    pub fn supports(&self, row: &dyn Row) -> Result<(), Error> {
+        let lanes = row.needs().subgroup_lanes;
+        let here = self.inner.info.subgroup_min_size;
+        if lanes == 0 || (self.features().contains(wgpu::Features::SUBGROUP) && here >= lanes) {
+            return Ok(());
+        }
+        let reason = format!("it needs subgroups of at least {lanes} lanes");
+        Err(Error::NotSupported { id: row.id(), reason })
+    }
+
+    /// Records one direction of an operation with the row that [`Gpu::select`] picks. Arguments
+    /// come in the order of the signature.
+    pub fn run(&self, op: &dyn Operation, direction: Direction, args: &[&Tensor]) -> Result<(), Error> {
+        self.launch(self.select(op, direction)?, op, args)
+    }
+
+    /// Records a launch of this row. Arguments come in the order of the signature of the row's
+    /// direction.
+    pub fn launch(&self, row: &'static dyn Row, op: &dyn Operation, args: &[&Tensor]) -> Result<(), Error> {
+        let launch = row.launch(op)?;
+        let signature = op.signature(row.direction());
+        check_arguments(op.name(), &signature, args)?;
+        let compiled = self.compiled(row)?;
+        let limit = self.inner.device.limits().max_compute_workgroups_per_dimension;
+        let uniform = self.uniform(&launch.params);
+        let scratch = launch
+            .scratch
+            .iter()
+            .map(|scratch| self.empty(&TensorSpec::plain([scratch.words])))
+            .collect::<Result<Vec<_>, _>>()?;
+
+        for (index, (stage, grid)) in compiled.stages.iter().zip(&launch.grids).enumerate() {
+            let mut groups = [0_u32; 3];
+            for (to, &from) in groups.iter_mut().zip(&grid.groups) {
+                *to = u32::try_from(from)
+                    .ok()
+                    .filter(|&n| n <= limit)
+                    .ok_or(Error::GridTooLarge { id: row.id(), groups: grid.groups, limit })?;
+            }
+            let mut entries = Vec::with_capacity(stage.bindings.len());
+            let mut key = BindKey { row: row.id(), stage: index, buffers: Vec::with_capacity(stage.bindings.len()) };
+            for binding in &stage.bindings {
+                let buffer = if binding.kind == BindingKind::Uniform {
+                    uniform.as_entire_buffer_binding()
+                } else {
+                    let argument = signature.iter().position(|arg| arg.name == binding.name).map(|i| args[i]);
+                    let scratch = || launch.scratch.iter().position(|s| s.name == binding.name).map(|i| &scratch[i]);
+                    let tensor = argument.or_else(scratch).ok_or_else(|| Error::Shader {
+                        path: row.source().path.into(),
+                        message: format!("`{}` is neither an argument nor scratch", binding.name),
+                    })?;
+                    tensor.binding()
+                };
+                let size = buffer.size.map_or(0, std::num::NonZero::get);
+                key.buffers.push((buffer.buffer.clone(), buffer.offset, size));
+                entries.push(wgpu::BindGroupEntry {
+                    binding: binding.binding,
+                    resource: wgpu::BindingResource::Buffer(buffer),
+                });
+            }
+            let mut bind_groups = lock(&self.inner.bind_groups);
+            if bind_groups.len() >= BIND_GROUPS {
+                bind_groups.clear();
+            }
+            let bind_group = bind_groups.entry(key).or_insert_with(|| {
+                self.inner.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                    label: Some(row.id()),
+                    layout: &stage.layout,
+                    entries: &entries,
+                })
+            });
+            let dispatch = Dispatch { pipeline: stage.pipeline.clone(), bind_group: bind_group.clone(), groups };
+            drop(bind_groups);
+            lock(&self.inner.pending).push(dispatch);
+        }
+        let full = lock(&self.inner.pending).len() >= BATCH;
+        if full { self.submit() } else { Ok(()) }
+    }
+
+    /// The uniform buffer with these bytes. Problem sizes repeat every step, so there are few.
+    fn uniform(&self, bytes: &[u8]) -> wgpu::Buffer {
+        let mut uniforms = lock(&self.inner.uniforms);
+        if let Some(buffer) = uniforms.get(bytes) {
+            return buffer.clone();
+        }
+        let buffer = self.inner.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("params"),
+            size: bytes.len() as u64,
+            usage: wgpu::BufferUsages::UNIFORM,
+            mapped_at_creation: true,
+        });
+        if let Ok(mut view) = buffer.get_mapped_range_mut(..) {
+            view.copy_from_slice(bytes);
+        }
+        buffer.unmap();
+        uniforms.insert(bytes.to_vec(), buffer.clone());
+        buffer
+    }
+
+    fn compiled(&self, row: &'static dyn Row) -> Result<Arc<Compiled>, Error> {
+        if let Some(compiled) = lock(&self.inner.pipelines).get(row.id()) {
+            return Ok(Arc::clone(compiled));
+        }
+        self.supports(row)?;
+        let compiled = Arc::new(self.compile(row)?);
+        lock(&self.inner.pipelines).insert(row.id(), Arc::clone(&compiled));
+        Ok(compiled)
+    }
+
+    fn compile(&self, row: &dyn Row) -> Result<Compiled, Error> {
+        let shader = Shader::of(row)?;
+        let device = &self.inner.device;
+        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(row.id()),
+            source: wgpu::ShaderSource::Wgsl(shader.text.as_str().into()),
+        };
+        let module = if self.inner.checks {
+            device.create_shader_module(descriptor)
+        } else {
+            let checks = wgpu::ShaderRuntimeChecks::unchecked();
+            // SAFETY: the caller chose `checks: false` for shaders that pass the same tests both
+            // ways; every index is guarded in the shader and tested against sentinels.
+            #[allow(unsafe_code)]
+            unsafe {
+                device.create_shader_module_trusted(descriptor, checks)
+            }
+        };
+        let constants: Vec<(&str, f64)> =
+            row.overrides().iter().map(|&(name, value)| (name, f64::from(value))).collect();
+        let stages = row
+            .entries()
+            .into_iter()
+            .map(|entry| {
+                let bindings = shader.bindings(entry);
+                let layout = self.bind_group_layout(row.id(), &bindings);
+                let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                    label: Some(row.id()),
+                    bind_group_layouts: &[Some(&layout)],
+                    immediate_size: 0,
+                });
+                let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                    label: Some(row.id()),
+                    layout: Some(&pipeline_layout),
+                    module: &module,
+                    entry_point: Some(entry),
+                    compilation_options: wgpu::PipelineCompilationOptions {
+                        constants: &constants,
+                        zero_initialize_workgroup_memory: self.inner.checks,
+                    },
+                    cache: None,
+                });
+                CompiledStage { pipeline, layout, bindings }
+            })
+            .collect();
+        match now_or_never(scope.pop()).flatten() {
+            Some(error) => Err(Error::Shader { path: row.source().path.into(), message: error.to_string() }),
+            None => Ok(Compiled { stages }),
+        }
+    }
+
+    fn bind_group_layout(&self, label: &str, bindings: &[Binding]) -> wgpu::BindGroupLayout {
+        let entries: Vec<_> = bindings
+            .iter()
+            .map(|binding| wgpu::BindGroupLayoutEntry {
+                binding: binding.binding,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: wgpu::BindingType::Buffer {
+                    ty: match binding.kind {
+                        BindingKind::Uniform => wgpu::BufferBindingType::Uniform,
+                        BindingKind::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                        BindingKind::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+                    },
+                    has_dynamic_offset: false,
+                    min_binding_size: None,
+                },
+                count: None,
+            })
+            .collect();
+        self.inner
+            .device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries })
+    }
+}
+
+/// What a mapping callback leaves for the future that waits for it.
+#[derive(Default)]
+struct Mapped {
+    result: Option<Result<(), String>>,
+    waker: Option<Waker>,
+}
+
+fn check_arguments(op: &'static str, signature: &[reference::Arg], args: &[&Tensor]) -> Result<(), Error> {
+    if signature.len() != args.len() {
+        return Err(Error::Mismatch {
+            op,
+            what: "the number of arguments".into(),
+            got: args.len().to_string(),
+            expected: signature.len().to_string(),
+        });
+    }
+    for (index, (arg, tensor)) in signature.iter().zip(args).enumerate() {
+        // Dimensions may be regrouped (a flattened image), the elements may not.
+        let (want, got) = (&arg.spec, &tensor.spec);
+        if (want.dtype, want.len()) != (got.dtype, got.len()) {
+            return Err(Error::Mismatch {
+                op,
+                what: format!("argument `{}`", arg.name),
+                got: got.to_string(),
+                expected: want.to_string(),
+            });
+        }
+        let overlaps = |other: &Tensor| Arc::ptr_eq(&other.buffer, &tensor.buffer) && other.offset == tensor.offset;
+        if arg.access != Access::Read && args.iter().enumerate().any(|(i, other)| i != index && overlaps(other)) {
+            return Err(Error::Mismatch {
+                op,
+                what: format!("argument `{}`", arg.name),
+                got: "the memory of another argument".into(),
+                expected: "memory of its own, since it is written".into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The value of a future that is ready without waiting, as wgpu's error scopes are outside the
+/// browser.
+pub(crate) fn now_or_never<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere leaves these plain collections whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

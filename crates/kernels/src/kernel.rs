@@ -1,0 +1,258 @@
+//! Kernel tables: one row per kernel variant, one table per operation.
+
+use crate::Error;
+use crate::grid::Grid;
+use reference::{Contract, Direction, Operation};
+use std::fmt;
+
+/// One WGSL file, by its path below `shaders/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// For instance `conv2d/fwd_naive.wgsl`.
+    pub path: &'static str,
+    /// The file's text.
+    pub text: &'static str,
+}
+
+/// Embeds `shaders/<path>` as a [`Source`].
+#[macro_export]
+macro_rules! shader {
+    ($path:literal) => {
+        $crate::Source {
+            path: $path,
+            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shaders/", $path)),
+        }
+    };
+}
+
+/// Declares the uniform block of an operation: a plain struct of 32-bit scalars, and its field
+/// names for the comparison with the shader's `Params`.
+#[macro_export]
+macro_rules! params {
+    ($(#[$doc:meta])* struct $name:ident { $($field:ident: $type:ident),* $(,)? }) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+        struct $name { $($field: $type),* }
+        impl $name {
+            const FIELDS: &'static [(&'static str, &'static str)] =
+                &[$((stringify!($field), stringify!($type))),*];
+        }
+    };
+}
+
+/// What a kernel variant needs of the device beyond WebGPU's defaults; workgroup memory,
+/// invocations and bindings are read from the shader itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Subgroup operations with at least this many lanes. 0: none.
+    pub subgroup_lanes: u32,
+}
+
+impl Needs {
+    /// Nothing beyond the defaults.
+    pub const NOTHING: Self = Self { subgroup_lanes: 0 };
+}
+
+/// The kind of adapter a variant was written for. The last row of a table whose class fits, which
+/// the device can run and which accepts the problem, is the one launched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefer {
+    /// Good anywhere.
+    Anywhere,
+    /// Good on GPUs; on a software adapter its barriers cost more than they save.
+    Hardware,
+    /// Good on software adapters.
+    Software,
+}
+
+/// A buffer that lives for one launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scratch {
+    /// The shader variable bound to it.
+    pub name: &'static str,
+    /// Its size in 32-bit words.
+    pub words: usize,
+}
+
+/// One dispatch of a kernel. Stages run in order; each sees what the ones before it wrote.
+pub struct Stage<O: 'static> {
+    /// The entry point.
+    pub entry: &'static str,
+    /// The workgroups for a problem.
+    pub grid: fn(&O, &Overrides) -> Grid,
+}
+
+/// Values of a row's `override` constants, so that grid and shader share one number.
+#[derive(Clone, Copy, Debug)]
+pub struct Overrides(pub &'static [(&'static str, u32)]);
+
+impl Overrides {
+    /// The value of `name`; 1 if the row does not list it (a test refuses such a row).
+    pub fn get(&self, name: &str) -> usize {
+        self.0.iter().find(|(n, _)| *n == name).map_or(1, |&(_, v)| v as usize)
+    }
+}
+
+/// A kernel variant: one row of an operation's table.
+pub struct Kernel<O: 'static> {
+    /// `<op>.<direction>.<algorithm>`.
+    pub id: &'static str,
+    /// The direction it computes.
+    pub direction: Direction,
+    /// Its shader.
+    pub source: Source,
+    /// Modules of `shaders/shared` put in front of it.
+    pub shared: &'static [Source],
+    /// `override` constants.
+    pub overrides: &'static [(&'static str, u32)],
+    /// Where it is the one to choose.
+    pub prefer: Prefer,
+    /// What it needs of the device.
+    pub needs: Needs,
+    /// The problems it can compute, or why not.
+    pub accepts: fn(&O) -> Result<(), &'static str>,
+    /// Buffers between its stages.
+    pub scratch: fn(&O) -> Vec<Scratch>,
+    /// Its dispatches.
+    pub stages: &'static [Stage<O>],
+}
+
+impl<O> Kernel<O> {
+    /// A row's defaults, for `..Kernel::ROW`: accepts everything, needs nothing, no scratch.
+    pub const ROW: Self = Self {
+        id: "",
+        direction: Direction::Fwd,
+        source: Source { path: "", text: "" },
+        shared: &[],
+        overrides: &[],
+        prefer: Prefer::Anywhere,
+        needs: Needs::NOTHING,
+        accepts: |_| Ok(()),
+        scratch: |_| Vec::new(),
+        stages: &[],
+    };
+}
+
+/// The kernels of one operation, from `naive` to the best.
+pub struct Table<O: 'static> {
+    /// The bytes of the shader's `Params` for a problem.
+    pub params: fn(&O) -> Vec<u8>,
+    /// Names and types of the fields of `Params`.
+    pub fields: &'static [(&'static str, &'static str)],
+    /// The variants.
+    pub rows: &'static [Kernel<O>],
+}
+
+/// A row, whatever its operation's type.
+pub trait Row: fmt::Debug + Send + Sync {
+    /// `<op>.<direction>.<algorithm>`.
+    fn id(&self) -> &'static str;
+    /// The operation's name.
+    fn op(&self) -> &'static str;
+    /// The direction it computes.
+    fn direction(&self) -> Direction;
+    /// Its shader.
+    fn source(&self) -> Source;
+    /// The shared modules in front of it.
+    fn shared(&self) -> &'static [Source];
+    /// `override` constants.
+    fn overrides(&self) -> &'static [(&'static str, u32)];
+    /// Where it is the one to choose.
+    fn prefer(&self) -> Prefer;
+    /// What it needs of the device.
+    fn needs(&self) -> Needs;
+    /// Names and types of the fields of `Params`.
+    fn fields(&self) -> &'static [(&'static str, &'static str)];
+    /// Entry points, in the order of the stages.
+    fn entries(&self) -> Vec<&'static str>;
+    /// Whether the row can compute this problem, or why not.
+    fn accepts(&self, op: &dyn Operation) -> Result<(), Error>;
+    /// What a launch of this problem takes.
+    fn launch(&self, op: &dyn Operation) -> Result<Launch, Error>;
+}
+
+/// What a launch takes, apart from the arguments.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The uniform block.
+    pub params: Vec<u8>,
+    /// Buffers between the stages.
+    pub scratch: Vec<Scratch>,
+    /// Workgroups of each stage.
+    pub grids: Vec<Grid>,
+}
+
+/// A row together with its table.
+struct TypedRow<O: 'static> {
+    table: &'static Table<O>,
+    row: &'static Kernel<O>,
+}
+
+impl<O> fmt::Debug for TypedRow<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.row.id)
+    }
+}
+
+impl<O: Contract> TypedRow<O> {
+    fn typed<'a>(&self, op: &'a dyn Operation) -> Result<&'a O, Error> {
+        let id = self.row.id;
+        op.as_any()
+            .downcast_ref()
+            .ok_or_else(|| Error::NotAccepted { id, reason: format!("it is not for `{}`", op.name()) })
+    }
+}
+
+impl<O: Contract> Row for TypedRow<O> {
+    fn id(&self) -> &'static str {
+        self.row.id
+    }
+    fn op(&self) -> &'static str {
+        O::NAME
+    }
+    fn direction(&self) -> Direction {
+        self.row.direction
+    }
+    fn source(&self) -> Source {
+        self.row.source
+    }
+    fn shared(&self) -> &'static [Source] {
+        self.row.shared
+    }
+    fn overrides(&self) -> &'static [(&'static str, u32)] {
+        self.row.overrides
+    }
+    fn prefer(&self) -> Prefer {
+        self.row.prefer
+    }
+    fn needs(&self) -> Needs {
+        self.row.needs
+    }
+    fn fields(&self) -> &'static [(&'static str, &'static str)] {
+        self.table.fields
+    }
+    fn entries(&self) -> Vec<&'static str> {
+        self.row.stages.iter().map(|stage| stage.entry).collect()
+    }
+    fn accepts(&self, op: &dyn Operation) -> Result<(), Error> {
+        (self.row.accepts)(self.typed(op)?)
+            .map_err(|reason| Error::NotAccepted { id: self.row.id, reason: reason.into() })
+    }
+    fn launch(&self, op: &dyn Operation) -> Result<Launch, Error> {
+        self.accepts(op)?;
+        let op = self.typed(op)?;
+        let overrides = Overrides(self.row.overrides);
+        Ok(Launch {
+            params: (self.table.params)(op),
+            scratch: (self.row.scratch)(op),
+            grids: self.row.stages.iter().map(|stage| (stage.grid)(op, &overrides)).collect(),
+        })
+    }
+}
+
+/// The rows of a table, with their types erased.
+pub fn rows<O: Contract>(table: &'static Table<O>) -> Vec<Box<dyn Row>> {
+    let erase = |row| Box::new(TypedRow { table, row }) as Box<dyn Row>;
+    table.rows.iter().map(erase).collect()
+}

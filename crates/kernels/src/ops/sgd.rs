@@ -1,0 +1,63 @@
+use crate::grid::Grid;
+use crate::kernel::{Kernel, Overrides, Stage, Table};
+use crate::{params, shader};
+use reference::Direction;
+use reference::ops::Sgd;
+
+params! {
+    /// `shaders/sgd/*.wgsl`.
+    struct Params {
+        len: u32,
+        momentum: f32,
+        nesterov: u32,
+        weight_decay: f32,
+    }
+}
+
+const GRID: crate::Source = shader!("shared/grid.wgsl");
+
+fn per_element(op: &Sgd, o: &Overrides) -> Grid {
+    Grid::threads(op.spec.len(), o.get("WORKGROUP"))
+}
+
+fn per_vec4(op: &Sgd, o: &Overrides) -> Grid {
+    Grid::threads(op.spec.len() / 4, o.get("WORKGROUP"))
+}
+
+fn whole_vec4s(op: &Sgd) -> Result<(), &'static str> {
+    if op.spec.len() % 4 == 0 { Ok(()) } else { Err("the number of elements is no multiple of 4") }
+}
+
+pub(super) static TABLE: Table<Sgd> = Table {
+    params: |op| {
+        let params = Params {
+            len: op.spec.len() as u32,
+            momentum: op.momentum,
+            nesterov: op.nesterov.into(),
+            weight_decay: op.weight_decay,
+        };
+        bytemuck::bytes_of(&params).to_vec()
+    },
+    fields: Params::FIELDS,
+    rows: &[
+        Kernel {
+            id: "sgd.update.naive",
+            direction: Direction::Update,
+            source: shader!("sgd/update_naive.wgsl"),
+            shared: &[GRID],
+            overrides: &[("WORKGROUP", 64)],
+            stages: &[Stage { entry: "main", grid: per_element }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "sgd.update.vec4",
+            direction: Direction::Update,
+            source: shader!("sgd/update_vec4.wgsl"),
+            shared: &[GRID],
+            overrides: &[("WORKGROUP", 64)],
+            accepts: whole_vec4s,
+            stages: &[Stage { entry: "main", grid: per_vec4 }],
+            ..Kernel::ROW
+        },
+    ],
+};

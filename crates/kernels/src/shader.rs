@@ -1,0 +1,165 @@
+//! From a row's WGSL files to a validated module, and what the module says about itself.
+
+use crate::{Error, Row, Source};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Handle, ScalarKind, StorageAccess, TypeInner};
+
+/// A row's shader: composed, parsed and validated.
+#[derive(Debug)]
+pub struct Shader {
+    /// The whole text: the shared modules, then the row's own file.
+    pub text: String,
+    /// The parsed module.
+    pub module: naga::Module,
+    info: ModuleInfo,
+}
+
+/// One resource variable of a shader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The variable's name.
+    pub name: String,
+    /// Its `@binding` (the group is always 0).
+    pub binding: u32,
+    /// What it is.
+    pub kind: BindingKind,
+}
+
+/// How a resource variable is declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BindingKind {
+    /// `var<uniform>`.
+    Uniform,
+    /// `var<storage, read>`.
+    Read,
+    /// `var<storage, read_write>`.
+    ReadWrite,
+}
+
+impl Shader {
+    /// Composes, parses and validates a row's shader. Needs no device.
+    pub fn of(row: &dyn Row) -> Result<Self, Error> {
+        Self::compose(row.source(), row.shared())
+    }
+
+    /// Puts the shared modules in front of `source`, parses and validates the whole.
+    pub fn compose(source: Source, shared: &[Source]) -> Result<Self, Error> {
+        let parts: Vec<Source> = shared.iter().copied().chain([source]).collect();
+        let text: String = parts.iter().map(|part| format!("{}\n", part.text.trim_end())).collect();
+        let module = naga::front::wgsl::parse_str(&text).map_err(|error| {
+            let at = error.location(&text).map(|location| location.line_number as usize);
+            let notes = std::iter::successors(
+                std::error::Error::source(&error),
+                |cause| cause.source(),
+            );
+            let message = notes.fold(error.message().to_owned(), |all, note| format!("{all}: {note}"));
+            describe(&parts, at, error.location(&text).map(|l| l.line_position as usize), &message)
+        })?;
+        // Subgroup operations have no enable directive in this naga; the capability admits them.
+        let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER;
+        let info = Validator::new(ValidationFlags::all(), capabilities)
+            .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+            .subgroup_operations(naga::valid::SubgroupOperationSet::all())
+            .validate(&module)
+            .map_err(|error| {
+                let location = error.location(&text);
+                let line = location.map(|l| l.line_number as usize);
+                let column = location.map(|l| l.line_position as usize);
+                let mut message = error.as_inner().to_string();
+                let mut cause = std::error::Error::source(error.as_inner());
+                while let Some(inner) = cause {
+                    message = format!("{message}: {inner}");
+                    cause = inner.source();
+                }
+                describe(&parts, line, column, &message)
+            })?;
+        Ok(Self { text, module, info })
+    }
+
+    /// Names of the compute entry points.
+    pub fn entries(&self) -> Vec<&str> {
+        self.module.entry_points.iter().map(|entry| entry.name.as_str()).collect()
+    }
+
+    /// The resources an entry point uses, by binding. Empty for an unknown entry point.
+    pub fn bindings(&self, entry: &str) -> Vec<Binding> {
+        let Some(index) = self.module.entry_points.iter().position(|e| e.name == entry) else {
+            return Vec::new();
+        };
+        let usage = self.info.get_entry_point(index);
+        let mut bindings: Vec<Binding> = self
+            .module
+            .global_variables
+            .iter()
+            .filter(|(handle, _)| !usage[*handle].is_empty())
+            .filter_map(|(handle, _)| self.binding(handle))
+            .collect();
+        bindings.sort_by_key(|binding| binding.binding);
+        bindings
+    }
+
+    fn binding(&self, handle: Handle<naga::GlobalVariable>) -> Option<Binding> {
+        let variable = &self.module.global_variables[handle];
+        let kind = match variable.space {
+            AddressSpace::Uniform => BindingKind::Uniform,
+            AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => {
+                BindingKind::ReadWrite
+            }
+            AddressSpace::Storage { .. } => BindingKind::Read,
+            _ => return None,
+        };
+        let binding = variable.binding.as_ref()?.binding;
+        Some(Binding { name: variable.name.clone()?, binding, kind })
+    }
+
+    /// Names and types of the fields of `struct Params`, in order.
+    pub fn params(&self) -> Vec<(String, &'static str)> {
+        let fields = self.module.types.iter().find_map(|(_, ty)| match &ty.inner {
+            TypeInner::Struct { members, .. } if ty.name.as_deref() == Some("Params") => {
+                Some(members)
+            }
+            _ => None,
+        });
+        let kind = |ty: Handle<naga::Type>| match self.module.types[ty].inner {
+            TypeInner::Scalar(scalar) if scalar.width == 4 => match scalar.kind {
+                ScalarKind::Uint => "u32",
+                ScalarKind::Sint => "i32",
+                ScalarKind::Float => "f32",
+                _ => "other",
+            },
+            _ => "other",
+        };
+        fields
+            .into_iter()
+            .flatten()
+            .map(|member| (member.name.clone().unwrap_or_default(), kind(member.ty)))
+            .collect()
+    }
+
+    /// Names of the `override` constants.
+    pub fn overrides(&self) -> Vec<&str> {
+        self.module.overrides.iter().filter_map(|(_, o)| o.name.as_deref()).collect()
+    }
+}
+
+/// Points an error of the composed text back at the file and line it came from.
+fn describe(parts: &[Source], line: Option<usize>, column: Option<usize>, message: &str) -> Error {
+    let own = parts.last().map_or("", |part| part.path).to_owned();
+    let Some(mut line) = line else {
+        return Error::Shader { path: own, message: message.to_owned() };
+    };
+    for part in parts {
+        let lines = part.text.trim_end().lines().count();
+        if line <= lines {
+            let text = part.text.lines().nth(line - 1).unwrap_or_default();
+            let column = column.unwrap_or(1).max(1);
+            let caret = format!("{:>column$}", '^');
+            return Error::Shader {
+                path: format!("{}:{line}:{column}", part.path),
+                message: format!("{message}\n  {text}\n  {caret}"),
+            };
+        }
+        line -= lines;
+    }
+    Error::Shader { path: own, message: message.to_owned() }
+}

@@ -1,0 +1,149 @@
+//! Every shader without a GPU: naga accepts it, and it agrees with its row.
+
+use kernels::{BindingKind, Row, Shader, ops};
+use reference::Access;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Calls `check` for every row and reports all failures together.
+fn every_row(check: impl Fn(&dyn Row, &Shader) -> Result<(), String>) {
+    let mut failures = Vec::new();
+    for row in ops::all() {
+        let outcome = match Shader::of(&**row) {
+            Ok(shader) => check(&**row, &shader),
+            Err(error) => Err(error.to_string()),
+        };
+        failures.extend(outcome.err().map(|failure| format!("{}: {failure}", row.id())));
+    }
+    assert!(ops::all().len() > 3, "the tables are empty");
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+#[test]
+fn naga_accepts_every_shader() {
+    every_row(|_, _| Ok(()));
+}
+
+#[test]
+fn ids_name_operation_direction_algorithm_and_file() {
+    let mut seen = BTreeSet::new();
+    every_row(|row, _| {
+        let expected = format!("{}.{}.", row.op(), row.direction());
+        let Some(algorithm) = row.id().strip_prefix(&expected) else {
+            return Err(format!("does not start with `{expected}`"));
+        };
+        let path = format!("{}/{}_{algorithm}.wgsl", row.op(), row.direction());
+        if row.source().path != path {
+            return Err(format!("its shader is {}, not {path}", row.source().path));
+        }
+        Ok(())
+    });
+    for row in ops::all() {
+        assert!(seen.insert(row.id()), "{} stands twice", row.id());
+    }
+}
+
+#[test]
+fn params_agree_with_the_rust_struct() {
+    every_row(|row, shader| {
+        let wgsl: Vec<(String, &str)> = shader.params();
+        let rust: Vec<(String, &str)> = row.fields().iter().map(|&(n, t)| (n.to_owned(), t)).collect();
+        if wgsl == rust { Ok(()) } else { Err(format!("Params in WGSL {wgsl:?}, in Rust {rust:?}")) }
+    });
+}
+
+#[test]
+fn overrides_and_entry_points_agree_with_the_row() {
+    every_row(|row, shader| {
+        let in_row: BTreeSet<&str> = row.overrides().iter().map(|&(name, _)| name).collect();
+        let in_shader: BTreeSet<&str> = shader.overrides().into_iter().collect();
+        if in_row != in_shader {
+            return Err(format!("overrides {in_row:?} in the row, {in_shader:?} in the shader"));
+        }
+        let in_row: BTreeSet<&str> = row.entries().into_iter().collect();
+        let in_shader: BTreeSet<&str> = shader.entries().into_iter().collect();
+        if in_row != in_shader {
+            return Err(format!("stages {in_row:?} in the row, entry points {in_shader:?} in the shader"));
+        }
+        Ok(())
+    });
+}
+
+/// Arguments that are read are bound read-only (wgpu then needs no barrier between readers), those
+/// written are bound writable, and whatever a direction writes is written by some stage.
+#[test]
+fn bindings_agree_with_the_signature() {
+    every_row(|row, shader| {
+        let entry = reference::ops::ALL.iter().find(|entry| entry.name == row.op());
+        let cases = entry.map(|entry| (entry.cases)()).unwrap_or_default();
+        let Some(case) = cases.iter().find(|case| row.accepts(&*case.op).is_ok()) else {
+            return Err("accepts none of its operation's cases".into());
+        };
+        let signature = case.op.signature(row.direction());
+        let scratch = row.launch(&*case.op).map_err(|error| error.to_string())?.scratch;
+        let mut bound = BTreeSet::new();
+        for entry in row.entries() {
+            let bindings = shader.bindings(entry);
+            let storage = bindings.iter().filter(|binding| binding.kind != BindingKind::Uniform);
+            if storage.clone().count() > 8 {
+                return Err(format!("`{entry}` binds more than WebGPU's 8 storage buffers"));
+            }
+            for binding in storage {
+                bound.insert(binding.name.clone());
+                let access = signature.iter().find(|arg| arg.name == binding.name).map(|arg| arg.access);
+                let fits = match (access, binding.kind) {
+                    (Some(Access::Read), kind) => kind == BindingKind::Read,
+                    (Some(_), kind) => kind == BindingKind::ReadWrite,
+                    (None, _) => scratch.iter().any(|s| s.name == binding.name),
+                };
+                if !fits {
+                    return Err(format!("`{}` of `{entry}` is {:?}, in the signature {access:?}", binding.name, binding.kind));
+                }
+            }
+        }
+        for arg in signature.iter().filter(|arg| arg.access != Access::Read) {
+            if !bound.contains(arg.name) {
+                return Err(format!("`{}` is never written", arg.name));
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn every_file_belongs_to_a_row_and_shared_ones_bind_nothing() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shaders");
+    let used: BTreeSet<&str> = ops::all()
+        .iter()
+        .flat_map(|row| row.shared().iter().map(|source| source.path).chain([row.source().path]))
+        .collect();
+    for folder in std::fs::read_dir(&root).expect("shaders/") {
+        let folder = folder.expect("a folder of shaders/");
+        for file in std::fs::read_dir(folder.path()).expect("a folder of shaders/") {
+            let file = file.expect("a file of shaders/");
+            let path = format!("{}/{}", folder.file_name().display(), file.file_name().display());
+            assert!(used.contains(path.as_str()), "shaders/{path} belongs to no row");
+            let text = std::fs::read_to_string(file.path()).expect("a readable shader");
+            if path.starts_with("shared/") {
+                assert!(!text.contains("@group") && !text.contains("@compute"), "{path} is not shared code");
+            } else {
+                let id = path.trim_end_matches(".wgsl").replacen('/', ".", 1);
+                let (op, rest) = id.split_once('.').expect("an operation's folder");
+                let head = text.lines().next().unwrap_or_default();
+                assert!(
+                    head.starts_with(&format!("// {op}.")) && rest.split('_').all(|word| head.contains(word)),
+                    "{path} does not open with its kernel id: {head}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn errors_point_at_file_line_and_column() {
+    let shared = kernels::Source { path: "shared/fine.wgsl", text: "fn f() -> u32 {\n    return 1u;\n}\n" };
+    let broken = kernels::Source { path: "op/broken.wgsl", text: "// header\nfn g() -> u32 {\n    return nothing;\n}\n" };
+    let error = Shader::compose(broken, &[shared]).expect_err("an unknown name").to_string();
+    assert!(error.starts_with("op/broken.wgsl:3:12"), "{error}");
+    assert!(error.contains("    return nothing;") && error.contains('^'), "{error}");
+}
