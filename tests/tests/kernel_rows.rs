@@ -11,7 +11,7 @@ fn every_row_agrees_with_the_reference_on_every_case() {
     let mut ran: BTreeMap<&str, usize> = BTreeMap::new();
     for entry in reference::ops::ALL {
         let rows: Vec<_> = kernels::ops::all().iter().filter(|row| row.op() == entry.name).collect();
-        assert!(!rows.is_empty(), "{} has no kernels", entry.name);
+        if rows.is_empty() { failures.push(format!("{} has no kernels", entry.name)); }
         for (number, case) in (entry.cases)().iter().enumerate() {
             for row in &rows {
                 if gpu.supports(&***row).is_err() || row.accepts(&*case.op).is_err() {

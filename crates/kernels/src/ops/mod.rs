@@ -1,21 +1,41 @@
 //! One file per operation: its table of kernel variants.
 
+mod accumulate;
 mod adam;
+mod avg_pool2d;
+mod batch_norm;
+mod conv2d;
+mod dense;
+mod dropout;
+mod flatten;
+mod gather;
+mod max_pool2d;
 mod relu;
 mod rmsprop;
 mod schedule;
 mod sgd;
+mod softmax_cross_entropy;
 
 use crate::kernel::{Row, rows};
 use std::sync::LazyLock;
 
 static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
     [
+        rows(&accumulate::TABLE),
         rows(&adam::TABLE),
+        rows(&avg_pool2d::TABLE),
+        rows(&batch_norm::TABLE),
+        rows(&conv2d::TABLE),
+        rows(&dense::TABLE),
+        rows(&dropout::TABLE),
+        rows(&flatten::TABLE),
+        rows(&gather::TABLE),
+        rows(&max_pool2d::TABLE),
         rows(&relu::TABLE),
         rows(&rmsprop::TABLE),
         rows(&schedule::TABLE),
         rows(&sgd::TABLE),
+        rows(&softmax_cross_entropy::TABLE),
     ]
     .into_iter()
     .flatten()

@@ -1,0 +1,239 @@
+use crate::grid::Grid;
+use crate::kernel::{Kernel, Needs, Overrides, Prefer, Scratch, Stage, Table};
+use crate::{Source, params, shader};
+use reference::Direction;
+use reference::ops::Conv2d;
+
+params! {
+    /// `shaders/conv2d/*.wgsl`.
+    struct Params {
+        n: u32,
+        c_in: u32,
+        h_in: u32,
+        w_in: u32,
+        c_out: u32,
+        h_out: u32,
+        w_out: u32,
+        k_h: u32,
+        k_w: u32,
+        stride_h: u32,
+        stride_w: u32,
+        pad_h: u32,
+        pad_w: u32,
+        dilation_h: u32,
+        dilation_w: u32,
+        splits: u32,
+    }
+}
+
+const GRID: Source = shader!("shared/grid.wgsl");
+const DIVIDE: Source = shader!("shared/divide.wgsl");
+const GEMM_TILE: Source = shader!("shared/gemm_tile.wgsl");
+const GEMM_SUBGROUP: Source = shader!("shared/gemm_subgroup.wgsl");
+
+const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
+const TILE: [(&str, u32); 3] = [("BM", 64), ("BN", 32), ("BK", 16)];
+const SUBGROUPS_OF_8: Needs = Needs { subgroup_lanes: 8 };
+
+fn pixels_in(op: &Conv2d) -> usize {
+    op.n * op.h.size_in * op.w.size_in
+}
+
+fn pixels_out(op: &Conv2d) -> usize {
+    op.n * op.h.size_out * op.w.size_out
+}
+
+/// Weights of one output channel: the rows of the weight gradient.
+fn depth(op: &Conv2d) -> usize {
+    op.c_in * op.h.window.kernel * op.w.window.kernel
+}
+
+/// Parts of the sums over all output pixels. By the problem alone, so that results do not depend
+/// on the device.
+fn splits(op: &Conv2d) -> usize {
+    // As many as keep each part long enough to pay for its partial sums. A part is at least one
+    // line of outputs.
+    (pixels_out(op) / 1024).clamp(1, 32).min(op.n * op.h.size_out)
+}
+
+/// Workgroups for a matrix of `rows` x `columns` by tiles of `bm` x `bn`.
+fn tiles(rows: usize, columns: usize, bm: usize, bn: usize) -> usize {
+    rows.div_ceil(bm) * columns.div_ceil(bn)
+}
+
+fn tiled(rows: usize, columns: usize, o: &Overrides) -> usize {
+    tiles(rows, columns, o.get("BM"), o.get("BN"))
+}
+
+fn subgroup(rows: usize, columns: usize) -> usize {
+    tiles(rows, columns, 32, 16)
+}
+
+fn partials(op: &Conv2d) -> Vec<Scratch> {
+    vec![Scratch { name: "partials", words: splits(op) * depth(op) * op.c_out }]
+}
+
+fn reduce(op: &Conv2d, o: &Overrides) -> Grid {
+    Grid::threads(depth(op) * op.c_out, o.get("WORKGROUP"))
+}
+
+pub(super) static TABLE: Table<Conv2d> = Table {
+    params: |op| {
+        let (h, w) = (op.h, op.w);
+        bytemuck::bytes_of(&Params {
+            n: op.n as u32,
+            c_in: op.c_in as u32,
+            h_in: h.size_in as u32,
+            w_in: w.size_in as u32,
+            c_out: op.c_out as u32,
+            h_out: h.size_out as u32,
+            w_out: w.size_out as u32,
+            k_h: h.window.kernel as u32,
+            k_w: w.window.kernel as u32,
+            stride_h: h.window.stride as u32,
+            stride_w: w.window.stride as u32,
+            pad_h: h.window.pad as u32,
+            pad_w: w.window.pad as u32,
+            dilation_h: h.window.dilation as u32,
+            dilation_w: w.window.dilation as u32,
+            splits: splits(op) as u32,
+        })
+        .to_vec()
+    },
+    fields: Params::FIELDS,
+    rows: &[
+        Kernel {
+            id: "conv2d.fwd.naive",
+            direction: Direction::Fwd,
+            source: shader!("conv2d/fwd_naive.wgsl"),
+            shared: &[GRID],
+            overrides: &[WORKGROUP],
+            stages: &[Stage {
+                entry: "main",
+                grid: |op, o| Grid::threads(pixels_out(op) * op.c_out, o.get("WORKGROUP")),
+            }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.fwd.tiled",
+            direction: Direction::Fwd,
+            source: shader!("conv2d/fwd_tiled.wgsl"),
+            shared: &[GRID, GEMM_TILE],
+            overrides: &TILE,
+            prefer: Prefer::Hardware,
+            stages: &[Stage { entry: "main", grid: |op, o| Grid::linear(tiled(pixels_out(op), op.c_out, o)) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.fwd.subgroup",
+            direction: Direction::Fwd,
+            source: shader!("conv2d/fwd_subgroup.wgsl"),
+            shared: &[GRID, DIVIDE, GEMM_SUBGROUP],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            stages: &[Stage { entry: "main", grid: |op, _| Grid::linear(subgroup(pixels_out(op), op.c_out)) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.bwd_input.naive",
+            direction: Direction::BwdInput,
+            source: shader!("conv2d/bwd_input_naive.wgsl"),
+            shared: &[GRID],
+            overrides: &[WORKGROUP],
+            stages: &[Stage {
+                entry: "main",
+                grid: |op, o| Grid::threads(pixels_in(op) * op.c_in, o.get("WORKGROUP")),
+            }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.bwd_input.tiled",
+            direction: Direction::BwdInput,
+            source: shader!("conv2d/bwd_input_tiled.wgsl"),
+            shared: &[GRID, GEMM_TILE],
+            overrides: &TILE,
+            prefer: Prefer::Hardware,
+            stages: &[Stage { entry: "main", grid: |op, o| Grid::linear(tiled(pixels_in(op), op.c_in, o)) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.bwd_input.subgroup",
+            direction: Direction::BwdInput,
+            source: shader!("conv2d/bwd_input_subgroup.wgsl"),
+            shared: &[GRID, DIVIDE, GEMM_SUBGROUP],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            stages: &[Stage { entry: "main", grid: |op, _| Grid::linear(subgroup(pixels_in(op), op.c_in)) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.bwd_weight.naive",
+            direction: Direction::BwdWeight,
+            source: shader!("conv2d/bwd_weight_naive.wgsl"),
+            shared: &[GRID],
+            overrides: &[WORKGROUP],
+            stages: &[Stage { entry: "main", grid: reduce }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.bwd_weight.tiled_split_k",
+            direction: Direction::BwdWeight,
+            source: shader!("conv2d/bwd_weight_tiled_split_k.wgsl"),
+            shared: &[GRID, GEMM_TILE],
+            overrides: &[WORKGROUP, TILE[0], TILE[1], TILE[2]],
+            prefer: Prefer::Hardware,
+            scratch: partials,
+            stages: &[
+                Stage {
+                    entry: "partial",
+                    grid: |op, o| Grid::layered(tiled(depth(op), op.c_out, o), splits(op)),
+                },
+                Stage { entry: "reduce", grid: reduce },
+            ],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.bwd_weight.subgroup_split_k",
+            direction: Direction::BwdWeight,
+            source: shader!("conv2d/bwd_weight_subgroup_split_k.wgsl"),
+            shared: &[GRID, DIVIDE, GEMM_SUBGROUP],
+            overrides: &[WORKGROUP],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            scratch: partials,
+            stages: &[
+                Stage {
+                    entry: "partial",
+                    grid: |op, _| Grid::layered(subgroup(depth(op), op.c_out), splits(op)),
+                },
+                Stage { entry: "reduce", grid: reduce },
+            ],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.bwd_bias.naive",
+            direction: Direction::BwdBias,
+            source: shader!("conv2d/bwd_bias_naive.wgsl"),
+            shared: &[GRID],
+            overrides: &[WORKGROUP],
+            stages: &[Stage { entry: "main", grid: |op, o| Grid::threads(op.c_out, o.get("WORKGROUP")) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.bwd_bias.split",
+            direction: Direction::BwdBias,
+            source: shader!("conv2d/bwd_bias_split.wgsl"),
+            shared: &[GRID],
+            overrides: &[WORKGROUP],
+            scratch: |op| vec![Scratch { name: "partials", words: splits(op) * op.c_out }],
+            stages: &[
+                Stage {
+                    entry: "partial",
+                    grid: |op, o| Grid::threads(splits(op) * op.c_out, o.get("WORKGROUP")),
+                },
+                Stage { entry: "reduce", grid: |op, o| Grid::threads(op.c_out, o.get("WORKGROUP")) },
+            ],
+            ..Kernel::ROW
+        },
+    ],
+};

@@ -1,0 +1,164 @@
+use crate::grid::Grid;
+use crate::kernel::{Kernel, Needs, Overrides, Prefer, Stage, Table};
+use crate::{Source, params, shader};
+use reference::Direction;
+use reference::ops::Dense;
+
+params! {
+    /// `shaders/dense/*.wgsl`.
+    struct Params {
+        n: u32,
+        features_in: u32,
+        features_out: u32,
+    }
+}
+
+const GRID: Source = shader!("shared/grid.wgsl");
+const GEMM_TILE: Source = shader!("shared/gemm_tile.wgsl");
+const GEMM_SUBGROUP: Source = shader!("shared/gemm_subgroup.wgsl");
+
+const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
+const TILE: [(&str, u32); 3] = [("BM", 32), ("BN", 32), ("BK", 16)];
+const SUBGROUPS_OF_8: Needs = Needs { subgroup_lanes: 8 };
+
+/// Workgroups for a matrix of `rows` x `columns` by tiles of `bm` x `bn`.
+fn tiles(rows: usize, columns: usize, bm: usize, bn: usize) -> Grid {
+    Grid::linear(rows.div_ceil(bm) * columns.div_ceil(bn))
+}
+
+fn tiled(rows: usize, columns: usize, o: &Overrides) -> Grid {
+    tiles(rows, columns, o.get("BM"), o.get("BN"))
+}
+
+fn subgroup(rows: usize, columns: usize) -> Grid {
+    tiles(rows, columns, 32, 16)
+}
+
+pub(super) static TABLE: Table<Dense> = Table {
+    params: |op| {
+        bytemuck::bytes_of(&Params {
+            n: op.n as u32,
+            features_in: op.features_in as u32,
+            features_out: op.features_out as u32,
+        })
+        .to_vec()
+    },
+    fields: Params::FIELDS,
+    rows: &[
+        Kernel {
+            id: "dense.fwd.naive",
+            direction: Direction::Fwd,
+            source: shader!("dense/fwd_naive.wgsl"),
+            shared: &[GRID],
+            overrides: &[WORKGROUP],
+            stages: &[Stage {
+                entry: "main",
+                grid: |op, o| Grid::threads(op.n * op.features_out, o.get("WORKGROUP")),
+            }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "dense.fwd.tiled",
+            direction: Direction::Fwd,
+            source: shader!("dense/fwd_tiled.wgsl"),
+            shared: &[GRID, GEMM_TILE],
+            overrides: &TILE,
+            prefer: Prefer::Hardware,
+            stages: &[Stage { entry: "main", grid: |op, o| tiled(op.n, op.features_out, o) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "dense.fwd.subgroup",
+            direction: Direction::Fwd,
+            source: shader!("dense/fwd_subgroup.wgsl"),
+            shared: &[GRID, GEMM_SUBGROUP],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            stages: &[Stage { entry: "main", grid: |op, _| subgroup(op.n, op.features_out) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "dense.bwd_input.naive",
+            direction: Direction::BwdInput,
+            source: shader!("dense/bwd_input_naive.wgsl"),
+            shared: &[GRID],
+            overrides: &[WORKGROUP],
+            stages: &[Stage {
+                entry: "main",
+                grid: |op, o| Grid::threads(op.n * op.features_in, o.get("WORKGROUP")),
+            }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "dense.bwd_input.tiled",
+            direction: Direction::BwdInput,
+            source: shader!("dense/bwd_input_tiled.wgsl"),
+            shared: &[GRID, GEMM_TILE],
+            overrides: &TILE,
+            prefer: Prefer::Hardware,
+            stages: &[Stage { entry: "main", grid: |op, o| tiled(op.n, op.features_in, o) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "dense.bwd_input.subgroup",
+            direction: Direction::BwdInput,
+            source: shader!("dense/bwd_input_subgroup.wgsl"),
+            shared: &[GRID, GEMM_SUBGROUP],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            stages: &[Stage { entry: "main", grid: |op, _| subgroup(op.n, op.features_in) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "dense.bwd_weight.naive",
+            direction: Direction::BwdWeight,
+            source: shader!("dense/bwd_weight_naive.wgsl"),
+            shared: &[GRID],
+            overrides: &[WORKGROUP],
+            stages: &[Stage {
+                entry: "main",
+                grid: |op, o| Grid::threads(op.features_in * op.features_out, o.get("WORKGROUP")),
+            }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "dense.bwd_weight.tiled",
+            direction: Direction::BwdWeight,
+            source: shader!("dense/bwd_weight_tiled.wgsl"),
+            shared: &[GRID, GEMM_TILE],
+            overrides: &TILE,
+            prefer: Prefer::Hardware,
+            stages: &[Stage { entry: "main", grid: |op, o| tiled(op.features_in, op.features_out, o) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "dense.bwd_weight.subgroup",
+            direction: Direction::BwdWeight,
+            source: shader!("dense/bwd_weight_subgroup.wgsl"),
+            shared: &[GRID, GEMM_SUBGROUP],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            stages: &[Stage { entry: "main", grid: |op, _| subgroup(op.features_in, op.features_out) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "dense.bwd_bias.naive",
+            direction: Direction::BwdBias,
+            source: shader!("dense/bwd_bias_naive.wgsl"),
+            shared: &[GRID],
+            overrides: &[WORKGROUP],
+            stages: &[Stage { entry: "main", grid: |op, o| Grid::threads(op.features_out, o.get("WORKGROUP")) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "dense.bwd_bias.vec4",
+            direction: Direction::BwdBias,
+            source: shader!("dense/bwd_bias_vec4.wgsl"),
+            shared: &[GRID],
+            overrides: &[WORKGROUP],
+            accepts: |op| if op.features_out % 4 == 0 { Ok(()) } else { Err("features_out is no multiple of 4") },
+            stages: &[Stage { entry: "main", grid: |op, o| Grid::threads(op.features_out / 4, o.get("WORKGROUP")) }],
+            ..Kernel::ROW
+        },
+    ],
+};

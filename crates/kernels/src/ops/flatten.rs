@@ -1,0 +1,71 @@
+use crate::grid::Grid;
+use crate::kernel::{Kernel, Overrides, Prefer, Stage, Table};
+use crate::{params, shader};
+use reference::Direction;
+use reference::ops::Flatten;
+
+params! {
+    /// `shaders/flatten/*.wgsl`.
+    struct Params { n: u32, c: u32, plane: u32 }
+}
+
+const GRID: crate::Source = shader!("shared/grid.wgsl");
+
+fn bytes(op: &Flatten) -> Vec<u8> {
+    let params = Params { n: op.n as u32, c: op.c as u32, plane: (op.h * op.w) as u32 };
+    bytemuck::bytes_of(&params).to_vec()
+}
+
+fn per_element(op: &Flatten, o: &Overrides) -> Grid {
+    Grid::threads(op.n * op.c * op.h * op.w, o.get("WORKGROUP"))
+}
+
+fn per_tile(op: &Flatten, o: &Overrides) -> Grid {
+    let tile = o.get("TILE");
+    Grid::linear(op.n * op.c.div_ceil(tile) * (op.h * op.w).div_ceil(tile))
+}
+
+pub(super) static TABLE: Table<Flatten> = Table {
+    params: bytes,
+    fields: Params::FIELDS,
+    rows: &[
+        Kernel {
+            id: "flatten.fwd.naive",
+            direction: Direction::Fwd,
+            source: shader!("flatten/fwd_naive.wgsl"),
+            shared: &[GRID],
+            overrides: &[("WORKGROUP", 64)],
+            stages: &[Stage { entry: "main", grid: per_element }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "flatten.fwd.tiled",
+            direction: Direction::Fwd,
+            source: shader!("flatten/fwd_tiled.wgsl"),
+            shared: &[GRID],
+            overrides: &[("TILE", 16)],
+            prefer: Prefer::Hardware,
+            stages: &[Stage { entry: "main", grid: per_tile }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "flatten.bwd_input.naive",
+            direction: Direction::BwdInput,
+            source: shader!("flatten/bwd_input_naive.wgsl"),
+            shared: &[GRID],
+            overrides: &[("WORKGROUP", 64)],
+            stages: &[Stage { entry: "main", grid: per_element }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "flatten.bwd_input.tiled",
+            direction: Direction::BwdInput,
+            source: shader!("flatten/bwd_input_tiled.wgsl"),
+            shared: &[GRID],
+            overrides: &[("TILE", 16)],
+            prefer: Prefer::Hardware,
+            stages: &[Stage { entry: "main", grid: per_tile }],
+            ..Kernel::ROW
+        },
+    ],
+};

@@ -1,0 +1,49 @@
+// conv2d.bwd_bias.naive: dbias[co] = sum over n,oh,ow of dy[n,oh,ow,co]
+//
+// Idea: the baseline, one invocation per channel.
+// Writes: dbias =.
+// Dispatch: ceil(c_out / WORKGROUP) workgroups; an invocation owns one channel.
+// Shared memory: none. Barriers: none.
+
+struct Params {
+    n: u32,
+    c_in: u32,
+    h_in: u32,
+    w_in: u32,
+    c_out: u32,
+    h_out: u32,
+    w_out: u32,
+    k_h: u32,
+    k_w: u32,
+    stride_h: u32,
+    stride_w: u32,
+    pad_h: u32,
+    pad_w: u32,
+    dilation_h: u32,
+    dilation_w: u32,
+    splits: u32,
+}
+
+override WORKGROUP: u32 = 64;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> dbias: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let co = group_index(group, groups) * WORKGROUP + lane;
+    if co >= params.c_out {
+        return;
+    }
+    var sum = 0.0;
+    let rows = params.n * params.h_out * params.w_out;
+    for (var row = 0u; row < rows; row++) {
+        sum += dy[row * params.c_out + co];
+    }
+    dbias[co] = sum;
+}
