@@ -19,28 +19,33 @@ pub struct Wish {
     pub backend: Option<Backend>,
 }
 
-/// Every adapter that can run compute shaders, the one to prefer first: hardware before software,
-/// native graphics APIs before OpenGL.
+/// Every adapter that can run compute shaders, the one to prefer first: hardware before software.
+/// OpenGL is looked at only where no other graphics API has one.
 pub async fn adapters(wish: &Wish) -> Vec<Adapter> {
     let (instance, backends) = instance(wish);
     let name = wish.name.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok()).unwrap_or_default().to_lowercase();
-    let mut adapters = instance.enumerate_adapters(backends).await;
-    adapters.retain(|adapter| {
+    let usable = |adapter: &Adapter| {
         let compute = wgpu::DownlevelFlags::COMPUTE_SHADERS;
         adapter.get_downlevel_capabilities().flags.contains(compute)
             && adapter.get_info().name.to_lowercase().contains(&name)
-    });
+    };
+    // OpenGL only where nothing else is found: looking for it alone is slow and prints noise.
+    let mut adapters = instance.enumerate_adapters(backends - Backends::GL).await;
+    adapters.retain(usable);
+    if adapters.is_empty() && backends.contains(Backends::GL) {
+        adapters = instance.enumerate_adapters(Backends::GL).await;
+        adapters.retain(usable);
+    }
     let low_power = wgpu::PowerPreference::from_env() == Some(wgpu::PowerPreference::LowPower);
     adapters.sort_by_key(|adapter| {
         let info = adapter.get_info();
-        let device = match info.device_type {
+        match info.device_type {
             DeviceType::DiscreteGpu => u8::from(low_power),
             DeviceType::IntegratedGpu => u8::from(!low_power),
             DeviceType::VirtualGpu => 2,
             DeviceType::Other => 3,
             DeviceType::Cpu => 4,
-        };
-        (device, info.backend == Backend::Gl)
+        }
     });
     adapters
 }

@@ -1,1 +1,17 @@
-//! placeholder
+//! A thin autograd tape over the Selvedge kernels, or over their CPU reference.
+//!
+//! The tape is define-by-run: [`Tape::apply`] runs an operation and notes what it read; walking the
+//! notes backwards, [`Tape::backward`] runs the backward directions. It knows no operation by name:
+//! the argument names of [`reference::Operation::signature`] say which gradient belongs to which
+//! input. The same code runs on a GPU and on the reference; [`Device`] decides.
+
+mod device;
+mod error;
+mod functions;
+mod optimizer;
+mod tape;
+
+pub use device::{Device, Tensor};
+pub use error::Error;
+pub use optimizer::Optimizer;
+pub use tape::{Gradients, Tape, Var};

@@ -1,8 +1,8 @@
 use crate::grid::Grid;
 use crate::kernel::{Kernel, Overrides, Stage, Table};
 use crate::{params, shader};
-use reference::Direction;
 use reference::ops::AvgPool2d;
+use reference::{Axis, Direction};
 
 params! {
     /// `shaders/avg_pool2d/*.wgsl`.
@@ -22,6 +22,8 @@ params! {
         dilation_h: u32,
         dilation_w: u32,
         scale: f32,
+        cells_h: u32,
+        cells_w: u32,
     }
 }
 
@@ -45,8 +47,15 @@ fn bytes(op: &AvgPool2d) -> Vec<u8> {
         dilation_h: h.window.dilation as u32,
         dilation_w: w.window.dilation as u32,
         scale: (1.0 / (h.window.kernel * w.window.kernel) as f64) as f32,
+        cells_h: cells(h) as u32,
+        cells_w: cells(w) as u32,
     };
     bytemuck::bytes_of(&params).to_vec()
+}
+
+/// Cells of one stride that cover an axis from its first padding to its last element.
+fn cells(axis: &Axis) -> usize {
+    (axis.size_in + axis.window.pad).div_ceil(axis.window.stride)
 }
 
 fn per_output(op: &AvgPool2d, o: &Overrides) -> Grid {
@@ -65,12 +74,25 @@ fn per_input_vec4(op: &AvgPool2d, o: &Overrides) -> Grid {
     Grid::threads(op.n * op.h.size_in * op.w.size_in * (op.c / 4), o.get("WORKGROUP"))
 }
 
+fn per_cell(op: &AvgPool2d, o: &Overrides) -> Grid {
+    Grid::threads(op.n * cells(&op.h) * cells(&op.w) * op.c, o.get("WORKGROUP"))
+}
+
+fn per_cell_vec4(op: &AvgPool2d, o: &Overrides) -> Grid {
+    Grid::threads(op.n * cells(&op.h) * cells(&op.w) * (op.c / 4), o.get("WORKGROUP"))
+}
+
 fn whole_vec4s(op: &AvgPool2d) -> Result<(), &'static str> {
     if op.c.is_multiple_of(4) { Ok(()) } else { Err("the number of channels is no multiple of 4") }
 }
 
 fn undilated(op: &AvgPool2d) -> Result<(), &'static str> {
     if (op.h.window.dilation, op.w.window.dilation) == (1, 1) { Ok(()) } else { Err("its windows are dilated") }
+}
+
+fn disjoint(op: &AvgPool2d) -> Result<(), &'static str> {
+    let apart = |axis: &Axis| axis.window.stride >= axis.window.kernel;
+    if apart(&op.h) && apart(&op.w) { undilated(op) } else { Err("its windows overlap") }
 }
 
 pub(super) static TABLE: Table<AvgPool2d> = Table {
@@ -113,6 +135,26 @@ pub(super) static TABLE: Table<AvgPool2d> = Table {
             overrides: &[("WORKGROUP", 64)],
             accepts: |op| undilated(op).and_then(|()| whole_vec4s(op)),
             stages: &[Stage { entry: "main", grid: per_input_vec4 }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "avg_pool2d.bwd_input.disjoint",
+            direction: Direction::BwdInput,
+            source: shader!("avg_pool2d/bwd_input_disjoint.wgsl"),
+            shared: &[GRID],
+            overrides: &[("WORKGROUP", 64)],
+            accepts: disjoint,
+            stages: &[Stage { entry: "main", grid: per_cell }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "avg_pool2d.bwd_input.disjoint_vec4",
+            direction: Direction::BwdInput,
+            source: shader!("avg_pool2d/bwd_input_disjoint_vec4.wgsl"),
+            shared: &[GRID],
+            overrides: &[("WORKGROUP", 64)],
+            accepts: |op| disjoint(op).and_then(|()| whole_vec4s(op)),
+            stages: &[Stage { entry: "main", grid: per_cell_vec4 }],
             ..Kernel::ROW
         },
     ],

@@ -1,0 +1,228 @@
+//! Softmax, cross-entropy and accuracy, over one row of logits per sample.
+
+use crate::cases::Case;
+use crate::{Arg, Array, Contract, Direction, Domain, Error, Real, TensorSpec, wrong_arguments};
+
+/// `probs[r,k] = exp(x[r,k] - max_r) / Σ_j exp(x[r,j] - max_r)`;
+/// `loss = 1/n Σ_r loss_r` with `loss_r = log Σ_j exp(x[r,j] - max_r) - (x[r,labels[r]] - max_r)`;
+/// `metrics = [Σ_r loss_r, number of samples whose first largest logit is the label]`;
+/// `dx[r,k] = (probs[r,k] - [k = labels[r]]) * dloss / n`.
+///
+/// - Shapes: `x`, `probs`, `dx` plain `[n, classes]`; `labels` index `[n]`; `loss` and `dloss`
+///   plain `[1]`; `metrics` plain `[2]`.
+/// - Writes: `loss`, `metrics`, `probs`, `dx`, all `=`.
+/// - Numerics: the maximum is subtracted, so that no logit overflows; the loss comes from the
+///   logits, so that a probability of 0 leaves it finite. `f64` sums, rounded once; deterministic.
+///   A NaN logit makes its sample's loss NaN, and so does a label that is no class, which is never
+///   a hit and matches no class in `dx`.
+/// - Errors: a zero size, tensors past [`crate::MAX_ELEMENTS`].
+/// - Source: the definition; `loss` is PyTorch's `cross_entropy` with its default mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoftmaxCrossEntropy {
+    /// Samples.
+    pub n: usize,
+    /// Classes.
+    pub classes: usize,
+}
+
+impl SoftmaxCrossEntropy {
+    /// Over a batch of `n` samples.
+    pub fn new(n: usize, classes: usize) -> Result<Self, Error> {
+        let this = Self { n, classes };
+        for (what, size) in [("n", n), ("classes", classes)] {
+            if size == 0 {
+                return Err(Error::ZeroSize { op: Self::NAME, what });
+            }
+        }
+        this.x().check(Self::NAME, "x")?;
+        Ok(this)
+    }
+
+    fn x(&self) -> TensorSpec {
+        TensorSpec::plain([self.n, self.classes])
+    }
+
+    fn labels(&self) -> TensorSpec {
+        TensorSpec::index([self.n])
+    }
+
+    fn forward<T: Real>(&self, x: &[T], labels: &[u32], [loss, metrics, probs]: [&mut [T]; 3]) {
+        let (mut loss_sum, mut hits) = (0.0, 0.0);
+        let rows = x.chunks(self.classes).zip(probs.chunks_mut(self.classes));
+        for ((x, probs), &label) in rows.zip(labels) {
+            let (mut max, mut largest) = (x[0].to_f64(), 0);
+            for (k, x) in x.iter().enumerate() {
+                if x.to_f64() > max {
+                    (max, largest) = (x.to_f64(), k);
+                }
+            }
+            let sum: f64 = x.iter().map(|x| (x.to_f64() - max).exp()).sum();
+            for (probs, x) in probs.iter_mut().zip(x) {
+                *probs = T::from_f64((x.to_f64() - max).exp() / sum);
+            }
+            let at_label = x.get(label as usize).map_or(f64::NAN, |x| x.to_f64());
+            loss_sum += sum.ln() - (at_label - max);
+            hits += if largest == label as usize { 1.0 } else { 0.0 };
+        }
+        loss[0] = T::from_f64(loss_sum / self.n as f64);
+        metrics[0] = T::from_f64(loss_sum);
+        metrics[1] = T::from_f64(hits);
+    }
+
+    fn backward_input<T: Real>(&self, probs: &[T], labels: &[u32], dloss: &[T], dx: &mut [T]) {
+        let scale = dloss[0].to_f64() / self.n as f64;
+        let rows = dx.chunks_mut(self.classes).zip(probs.chunks(self.classes));
+        for ((dx, probs), &label) in rows.zip(labels) {
+            for (k, (dx, probs)) in dx.iter_mut().zip(probs).enumerate() {
+                let onehot = if k == label as usize { 1.0 } else { 0.0 };
+                *dx = T::from_f64((probs.to_f64() - onehot) * scale);
+            }
+        }
+    }
+}
+
+impl Contract for SoftmaxCrossEntropy {
+    const NAME: &'static str = "softmax_cross_entropy";
+    const DIRECTIONS: &'static [Direction] = &[Direction::Fwd, Direction::BwdInput];
+
+    fn signature(&self, direction: Direction) -> Vec<Arg> {
+        let scalar = || TensorSpec::plain([1]);
+        match direction {
+            Direction::Fwd => vec![
+                Arg::read("x", self.x()),
+                Arg::read("labels", self.labels()),
+                Arg::write("loss", scalar()),
+                Arg::write("metrics", TensorSpec::plain([2])),
+                Arg::write("probs", self.x()),
+            ],
+            Direction::BwdInput => vec![
+                Arg::read("probs", self.x()),
+                Arg::read("labels", self.labels()),
+                Arg::read("dloss", scalar()),
+                Arg::write("dx", self.x()),
+            ],
+            _ => vec![],
+        }
+    }
+
+    fn compute<T: Real>(
+        &self,
+        direction: Direction,
+        inputs: &[&Array<T>],
+        outputs: &mut [&mut Array<T>],
+    ) -> Result<(), Error> {
+        match (direction, inputs, outputs) {
+            (Direction::Fwd, [x, labels], [loss, metrics, probs]) => {
+                let outputs = [loss.real_mut(), metrics.real_mut(), probs.real_mut()];
+                self.forward(x.real(), labels.index(), outputs);
+            }
+            (Direction::BwdInput, [probs, labels, dloss], [dx]) => {
+                self.backward_input(probs.real(), labels.index(), dloss.real(), dx.real_mut());
+            }
+            _ => return Err(wrong_arguments(Self::NAME, direction)),
+        }
+        Ok(())
+    }
+
+    fn terms(&self, direction: Direction) -> usize {
+        match direction {
+            // One sample's loss is up to 2 + log(classes), and all are added up.
+            Direction::Fwd => self.classes + 4 * self.n,
+            _ => 2,
+        }
+    }
+
+    fn exact_on_integers(&self, _direction: Direction) -> bool {
+        false
+    }
+
+    fn flops(&self, direction: Direction) -> u64 {
+        let per_element = match direction {
+            Direction::Fwd => 5,
+            _ => 2,
+        };
+        per_element * self.x().len() as u64
+    }
+
+    fn domain(&self, arg: &str) -> Domain {
+        match arg {
+            "labels" => Domain::Below(u32::try_from(self.classes).unwrap_or(u32::MAX)),
+            _ => Domain::Real,
+        }
+    }
+}
+
+/// The networks' ten classes at batches around every workgroup width, few and many classes.
+pub fn cases() -> Vec<Case> {
+    let batches = [1, 3, 31, 32, 63, 64, 65, 127, 128, 129, 1024, 1025];
+    let others = [[1, 1], [4, 1], [5, 2], [3, 3], [7, 4], [3, 5], [4, 7], [13, 17], [3, 100], [67, 129]];
+    batches
+        .into_iter()
+        .map(|n| [n, 10])
+        .chain(others)
+        .filter_map(|[n, classes]| {
+            let op = SoftmaxCrossEntropy::new(n, classes).ok()?;
+            Some(Case::new(format!("{n}x{classes}"), op))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_zero_sizes_and_too_many_elements() {
+        let op = "softmax_cross_entropy";
+        let zero = |what| Err(Error::ZeroSize { op, what });
+        assert_eq!(SoftmaxCrossEntropy::new(0, 10), zero("n"));
+        assert_eq!(SoftmaxCrossEntropy::new(10, 0), zero("classes"));
+        let huge = SoftmaxCrossEntropy::new(1 << 20, 1 << 20);
+        assert_eq!(huge, Err(Error::TooLarge { op, what: "x" }));
+    }
+
+    /// `loss`, `metrics` and `probs` of rows of two logits.
+    fn forward(x: &[f64], labels: &[u32]) -> Result<[Vec<f64>; 3], Error> {
+        let op = SoftmaxCrossEntropy::new(labels.len(), 2)?;
+        let inputs = [&Array::Real(x.to_vec()), &Array::Index(labels.to_vec())];
+        let mut outputs = [1, 2, x.len()].map(|len| Array::Real(vec![0.0; len]));
+        let [loss, metrics, probs] = &mut outputs;
+        op.compute(Direction::Fwd, &inputs, &mut [loss, metrics, probs])?;
+        Ok(outputs.map(|output| output.real().to_vec()))
+    }
+
+    /// The logits are log 3 apart: probabilities 3/4 and 1/4. The second row is a tie, which the
+    /// first class wins.
+    #[test]
+    fn by_hand() -> Result<(), Error> {
+        let (x, labels) = ([3.0_f64.ln(), 0.0, 5.0, 5.0], [1, 0]);
+        let [loss, metrics, probs] = forward(&x, &labels)?;
+        let near = |got: &[f64], expected: &[f64]| {
+            assert!(got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{got:?}");
+        };
+        near(&probs, &[0.75, 0.25, 0.5, 0.5]);
+        near(&metrics, &[4.0_f64.ln() + 2.0_f64.ln(), 1.0]);
+        near(&loss, &[8.0_f64.ln() / 2.0]);
+
+        let op = SoftmaxCrossEntropy::new(2, 2)?;
+        let (probs, labels) = (Array::Real(probs), Array::Index(labels.to_vec()));
+        let (dloss, mut dx) = (Array::Real(vec![4.0]), Array::Real(vec![0.0; 4]));
+        op.compute(Direction::BwdInput, &[&probs, &labels, &dloss], &mut [&mut dx])?;
+        near(dx.real(), &[1.5, -1.5, -1.0, 1.0]);
+        Ok(())
+    }
+
+    #[test]
+    fn large_logits_stay_finite_and_the_unthinkable_is_seen() -> Result<(), Error> {
+        let [loss, _, probs] = forward(&[1e4, -1e4], &[1])?;
+        assert_eq!((loss[0], probs), (2e4, vec![1.0, 0.0]));
+        for x in [[f64::NAN, 0.0], [0.0, f64::NAN]] {
+            let [loss, _, probs] = forward(&x, &[0])?;
+            assert!(loss[0].is_nan() && probs.iter().all(|p| p.is_nan()));
+        }
+        let [loss, metrics, probs] = forward(&[0.0, 0.0, 0.0, 0.0], &[0, 2])?;
+        assert!(loss[0].is_nan() && metrics[0].is_nan() && metrics[1] == 1.0);
+        assert_eq!(probs, [0.5; 4]);
+        Ok(())
+    }
+}

@@ -1,0 +1,159 @@
+use crate::Error;
+use kernels::Gpu;
+use reference::{Access, Array, Direction, Operation, TensorSpec};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Where operations run.
+#[derive(Clone, Debug)]
+pub enum Device {
+    /// On WGSL kernels.
+    Gpu(Gpu),
+    /// On the CPU reference.
+    Reference,
+}
+
+/// A tensor on some device. Clones share its contents.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    spec: TensorSpec,
+    storage: Storage,
+}
+
+#[derive(Clone, Debug)]
+enum Storage {
+    Gpu(kernels::Tensor),
+    Host(Arc<Mutex<Array<f32>>>),
+}
+
+impl Tensor {
+    /// Type, layout, dimensions.
+    pub fn spec(&self) -> &TensorSpec {
+        &self.spec
+    }
+}
+
+impl Device {
+    /// A tensor with arbitrary contents.
+    pub fn empty(&self, spec: &TensorSpec) -> Result<Tensor, Error> {
+        let storage = match self {
+            Self::Gpu(gpu) => Storage::Gpu(gpu.empty(spec)?),
+            Self::Reference => {
+                spec.check("tensor", "a tensor")?;
+                Storage::Host(Arc::new(Mutex::new(Array::zeros(spec))))
+            }
+        };
+        Ok(Tensor { spec: spec.clone(), storage })
+    }
+
+    /// A tensor of zeros.
+    pub fn zeros(&self, spec: &TensorSpec) -> Result<Tensor, Error> {
+        spec.check("tensor", "a tensor")?;
+        self.upload(spec, Array::zeros(spec))
+    }
+
+    /// A tensor with these contents, in the host layout.
+    pub fn upload(&self, spec: &TensorSpec, array: Array<f32>) -> Result<Tensor, Error> {
+        let tensor = self.empty(spec)?;
+        self.write(&tensor, array)?;
+        Ok(tensor)
+    }
+
+    /// Replaces a tensor's contents, in the host layout.
+    pub fn write(&self, tensor: &Tensor, array: Array<f32>) -> Result<(), Error> {
+        match (self, &tensor.storage) {
+            (Self::Gpu(gpu), Storage::Gpu(storage)) => Ok(gpu.write(storage, &array)?),
+            (Self::Reference, Storage::Host(storage)) => {
+                let spec = &tensor.spec;
+                if (array.dtype(), array.len()) != (spec.dtype, spec.len()) {
+                    return Err(Error::Operation(reference::Error::Mismatch {
+                        op: "upload",
+                        what: "the data".into(),
+                        got: format!("{:?} x {}", array.dtype(), array.len()),
+                        expected: spec.to_string(),
+                    }));
+                }
+                *lock(storage) = array;
+                Ok(())
+            }
+            _ => Err(Error::OtherDevice { op: "upload", arg: "the tensor" }),
+        }
+    }
+
+    /// Waits for a tensor and returns its contents in the host layout.
+    pub async fn read(&self, tensor: &Tensor) -> Result<Array<f32>, Error> {
+        match (self, &tensor.storage) {
+            (Self::Gpu(gpu), Storage::Gpu(storage)) => Ok(gpu.read(storage).await?),
+            (Self::Reference, Storage::Host(storage)) => Ok(lock(storage).clone()),
+            _ => Err(Error::OtherDevice { op: "read", arg: "the tensor" }),
+        }
+    }
+
+    /// Runs one direction of an operation. Arguments come in the order of the signature; those it
+    /// writes are overwritten.
+    pub fn run(&self, op: &dyn Operation, direction: Direction, args: &[&Tensor]) -> Result<(), Error> {
+        match self {
+            Self::Gpu(gpu) => {
+                let signature = op.signature(direction);
+                let names = signature.iter().map(|arg| arg.name).chain(std::iter::repeat("an extra one"));
+                let tensors = args
+                    .iter()
+                    .zip(names)
+                    .map(|(tensor, arg)| match &tensor.storage {
+                        Storage::Gpu(tensor) => Ok(tensor),
+                        Storage::Host(_) => Err(Error::OtherDevice { op: op.name(), arg }),
+                    })
+                    .collect::<Result<Vec<_>, _>>()?;
+                Ok(gpu.run(op, direction, &tensors)?)
+            }
+            Self::Reference => run_on_host(op, direction, args),
+        }
+    }
+
+    /// Hands what was recorded so far to the device without waiting for it.
+    pub fn submit(&self) -> Result<(), Error> {
+        match self {
+            Self::Gpu(gpu) => Ok(gpu.submit()?),
+            Self::Reference => Ok(()),
+        }
+    }
+
+    /// Waits until everything recorded so far has run.
+    pub fn finish(&self) -> Result<(), Error> {
+        match self {
+            Self::Gpu(gpu) => Ok(gpu.finish()?),
+            Self::Reference => Ok(()),
+        }
+    }
+}
+
+fn run_on_host(op: &dyn Operation, direction: Direction, args: &[&Tensor]) -> Result<(), Error> {
+    let signature = op.signature(direction);
+    if signature.len() != args.len() {
+        return Err(reference::wrong_arguments(op.name(), direction).into());
+    }
+    // One tensor may be read under two names, so what is read is copied out before what is written
+    // is locked; the reference favours being obviously right.
+    let mut inputs = Vec::new();
+    let mut written = Vec::new();
+    for (arg, tensor) in signature.iter().zip(args) {
+        let Storage::Host(storage) = &tensor.storage else {
+            return Err(Error::OtherDevice { op: op.name(), arg: arg.name });
+        };
+        match arg.access {
+            Access::Read => inputs.push(lock(storage).clone()),
+            Access::Write | Access::Update => written.push(storage),
+        }
+    }
+    let mut outputs: Vec<Array<f32>> =
+        written.iter().map(|storage| std::mem::replace(&mut *lock(storage), Array::Index(Vec::new()))).collect();
+    let inputs: Vec<&Array<f32>> = inputs.iter().collect();
+    let outcome = op.run(direction, &inputs, &mut outputs.iter_mut().collect::<Vec<_>>());
+    for (storage, output) in written.into_iter().zip(outputs) {
+        *lock(storage) = output;
+    }
+    Ok(outcome?)
+}
+
+fn lock(storage: &Mutex<Array<f32>>) -> MutexGuard<'_, Array<f32>> {
+    storage.lock().unwrap_or_else(PoisonError::into_inner)
+}

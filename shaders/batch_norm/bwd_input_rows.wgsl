@@ -1,0 +1,64 @@
+// batch_norm.bwd_input.rows: dx = weight * rstd * (dy - (dbias + xhat * dweight) / rows) in training,
+// dx = weight * rstd * dy in inference; xhat = (x - mean) * rstd
+//
+// Idea versus naive: an invocation owns ROWS elements of one channel, a whole grid apart, so that
+// it takes the remainder, loads the channel's six constants and divides by the rows once. Lanes
+// still touch neighbouring elements.
+// Writes: dx =.
+// Dispatch: ceil(ceil(rows / ROWS) * c / WORKGROUP) workgroups.
+// Shared memory: none. Barriers: none.
+
+struct Params {
+    // Values per channel, n * h * w: the rows of x seen as a matrix of c columns.
+    rows: u32,
+    c: u32,
+    // 1 in training, 0 in inference.
+    training: u32,
+    // Rows of a chunk; the last may have fewer.
+    chunk_rows: u32,
+    chunks: u32,
+    eps: f32,
+    momentum: f32,
+}
+
+override WORKGROUP: u32 = 64;
+override ROWS: u32 = 4;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(4) var<storage, read> mean: array<f32>;
+@group(0) @binding(5) var<storage, read> rstd: array<f32>;
+@group(0) @binding(6) var<storage, read> dweight: array<f32>;
+@group(0) @binding(7) var<storage, read> dbias: array<f32>;
+@group(0) @binding(8) var<storage, read_write> dx: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    // Invocations in use, a multiple of the channels: elements this far apart share theirs.
+    let stride = (params.rows + ROWS - 1u) / ROWS * params.c;
+    let i = group_index(group, groups) * WORKGROUP + lane;
+    if i >= stride {
+        return;
+    }
+    let channel = i % params.c;
+    let scale = weight[channel] * rstd[channel];
+    let end = params.rows * params.c;
+    if params.training == 0u {
+        for (var at = i; at < end; at += stride) {
+            dx[at] = scale * dy[at];
+        }
+        return;
+    }
+    let center = mean[channel];
+    let through_mean = dbias[channel] / f32(params.rows);
+    let through_spread = dweight[channel] * rstd[channel] / f32(params.rows);
+    for (var at = i; at < end; at += stride) {
+        dx[at] = scale * (dy[at] - (through_mean + (x[at] - center) * through_spread));
+    }
+}

@@ -1,0 +1,37 @@
+// dropout.bwd_input.naive: dx = dy * scale where word >= threshold, else 0
+//
+// Idea: the baseline, one invocation and one call of Philox per element; three of the four words
+// are thrown away. The words are those of the forward pass, drawn again.
+// Writes: dx =.
+// Dispatch: ceil(len / WORKGROUP) workgroups; an invocation owns one element.
+// Shared memory: none. Barriers: none.
+
+struct Params {
+    len: u32,
+    layer: u32,
+    threshold: u32,
+    scale: f32,
+}
+
+override WORKGROUP: u32 = 64;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+// step, position, seed_lo, seed_hi
+@group(0) @binding(2) var<storage, read> counter: array<u32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = group_index(group, groups) * WORKGROUP + lane;
+    if i >= params.len {
+        return;
+    }
+    let key = vec2<u32>(counter[2], counter[3]);
+    let words = philox4x32(vec4<u32>(i / 4u, params.layer, counter[0], 0u), key);
+    dx[i] = select(0.0, dy[i] * params.scale, words[i % 4u] >= params.threshold);
+}
