@@ -68,8 +68,8 @@ fn main(
     for (var padded_h = max(top, params.pad_h); padded_h < end_h; padded_h++) {
         let x_row = (n * params.h_in + padded_h - params.pad_h) * params.w_in;
         for (var padded_w = max(left, params.pad_w); padded_w < end_w; padded_w++) {
-            let read = padded_h - top < params.k_h && padded_w - left < params.k_w;
-            dx[(x_row + padded_w - params.pad_w) * channels + channel] = select(0.0, share, read);
+            let inside = padded_h - top < params.k_h && padded_w - left < params.k_w;
+            dx[(x_row + padded_w - params.pad_w) * channels + channel] = select(0.0, share, inside);
         }
     }
 }

@@ -1,8 +1,7 @@
 // softmax_cross_entropy.fwd.single_group: probs = softmax(x), loss = mean of log(sum exp(x - max)) - (x[label] - max)
 //
-// Idea versus tiled: one workgroup for the whole batch, hence one dispatch and no buffer in
-// between. Accepts batches of up to 16 samples per invocation; beyond, more workgroups are worth
-// it.
+// Idea versus tiled: one workgroup for the whole batch, hence one dispatch and no buffer in between.
+// Accepts batches of up to 256 samples; beyond, more workgroups are worth a second dispatch.
 // Writes: loss, metrics, probs =.
 // Dispatch: one workgroup; an invocation owns every WORKGROUP-th sample.
 // Shared memory: 8 * WORKGROUP bytes. Barriers: log2(WORKGROUP), one before each level of the tree.

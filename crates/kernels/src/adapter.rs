@@ -20,32 +20,28 @@ pub struct Wish {
 }
 
 /// Every adapter that can run compute shaders, the one to prefer first: hardware before software.
-/// OpenGL is looked at only where no other graphics API has one.
+/// OpenGL is looked at only where no other graphics API has one: it is slow to start and noisy.
 pub async fn adapters(wish: &Wish) -> Vec<Adapter> {
-    let (instance, backends) = instance(wish);
     let name = wish.name.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok()).unwrap_or_default().to_lowercase();
-    let usable = |adapter: &Adapter| {
-        let compute = wgpu::DownlevelFlags::COMPUTE_SHADERS;
-        adapter.get_downlevel_capabilities().flags.contains(compute)
-            && adapter.get_info().name.to_lowercase().contains(&name)
-    };
-    // OpenGL only where nothing else is found: looking for it alone is slow and prints noise.
-    let mut adapters = instance.enumerate_adapters(backends - Backends::GL).await;
-    adapters.retain(usable);
-    if adapters.is_empty() && backends.contains(Backends::GL) {
-        adapters = instance.enumerate_adapters(Backends::GL).await;
-        adapters.retain(usable);
+    let backends = backends(wish);
+    let mut adapters = Vec::new();
+    for backends in [backends - Backends::GL, backends & Backends::GL] {
+        if adapters.is_empty() && !backends.is_empty() {
+            adapters = instance(backends).enumerate_adapters(backends).await;
+            adapters.retain(|adapter| {
+                let compute = wgpu::DownlevelFlags::COMPUTE_SHADERS;
+                adapter.get_downlevel_capabilities().flags.contains(compute)
+                    && adapter.get_info().name.to_lowercase().contains(&name)
+            });
+        }
     }
     let low_power = wgpu::PowerPreference::from_env() == Some(wgpu::PowerPreference::LowPower);
-    adapters.sort_by_key(|adapter| {
-        let info = adapter.get_info();
-        match info.device_type {
-            DeviceType::DiscreteGpu => u8::from(low_power),
-            DeviceType::IntegratedGpu => u8::from(!low_power),
-            DeviceType::VirtualGpu => 2,
-            DeviceType::Other => 3,
-            DeviceType::Cpu => 4,
-        }
+    adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
+        DeviceType::DiscreteGpu => u8::from(low_power),
+        DeviceType::IntegratedGpu => u8::from(!low_power),
+        DeviceType::VirtualGpu => 2,
+        DeviceType::Other => 3,
+        DeviceType::Cpu => 4,
     });
     adapters
 }
@@ -58,7 +54,7 @@ pub async fn pick(wish: &Wish) -> Result<Adapter, Error> {
     let everything = adapters(&Wish { name: Some(String::new()), backend: wish.backend }).await;
     let reason = if everything.is_empty() {
         // wgpu words what each backend said.
-        match instance(wish).0.request_adapter(&wgpu::RequestAdapterOptions::default()).await {
+        match instance(backends(wish)).request_adapter(&wgpu::RequestAdapterOptions::default()).await {
             Err(error) => error.to_string(),
             Ok(adapter) => format!("`{}` cannot run compute shaders", adapter.get_info().name),
         }
@@ -69,11 +65,12 @@ pub async fn pick(wish: &Wish) -> Result<Adapter, Error> {
     Err(Error::NoAdapter { reason, advice: ADVICE })
 }
 
-fn instance(wish: &Wish) -> (Instance, Backends) {
-    let mut descriptor = InstanceDescriptor::new_without_display_handle_from_env();
-    if let Some(backend) = wish.backend {
-        descriptor.backends = backend.into();
-    }
-    let backends = descriptor.backends;
-    (Instance::new(descriptor), backends)
+fn backends(wish: &Wish) -> Backends {
+    let supported = Instance::enabled_backend_features();
+    supported & wish.backend.map_or_else(|| Backends::from_env().unwrap_or_default(), Backends::from)
+}
+
+fn instance(backends: Backends) -> Instance {
+    let from_environment = InstanceDescriptor::new_without_display_handle_from_env();
+    Instance::new(InstanceDescriptor { backends, ..from_environment })
 }

@@ -38,7 +38,7 @@ fn chunks(op: &BatchNorm) -> usize {
 }
 
 fn whole_vec4s(op: &BatchNorm) -> Result<(), &'static str> {
-    if op.channels() % 4 == 0 { Ok(()) } else { Err("the number of channels is no multiple of 4") }
+    if op.channels().is_multiple_of(4) { Ok(()) } else { Err("the number of channels is no multiple of 4") }
 }
 
 fn chunk_moments(op: &BatchNorm) -> Vec<Scratch> {

@@ -1,5 +1,5 @@
 use crate::grid::Grid;
-use crate::kernel::{Kernel, Overrides, Scratch, Stage, Table};
+use crate::kernel::{Kernel, Overrides, Prefer, Scratch, Stage, Table};
 use crate::{params, shader};
 use reference::Direction;
 use reference::ops::SoftmaxCrossEntropy;
@@ -11,7 +11,7 @@ params! {
 
 const GRID: crate::Source = shader!("shared/grid.wgsl");
 
-/// Invocations of a workgroup of `fwd.tiled`, which holds the results of one in two words.
+/// Samples of a workgroup of `fwd.tiled`, each of which leaves loss and hits in scratch.
 const TILE: u32 = 64;
 
 fn len(op: &SoftmaxCrossEntropy) -> usize {
@@ -43,11 +43,11 @@ fn group_metrics(op: &SoftmaxCrossEntropy) -> Vec<Scratch> {
 }
 
 fn small_batch(op: &SoftmaxCrossEntropy) -> Result<(), &'static str> {
-    if op.n <= 1024 { Ok(()) } else { Err("more than 1024 samples are worth more than one workgroup") }
+    if op.n <= 256 { Ok(()) } else { Err("more than 256 samples are worth more than one workgroup") }
 }
 
 fn whole_vec4s(op: &SoftmaxCrossEntropy) -> Result<(), &'static str> {
-    if len(op) % 4 == 0 { Ok(()) } else { Err("the number of logits is no multiple of 4") }
+    if len(op).is_multiple_of(4) { Ok(()) } else { Err("the number of logits is no multiple of 4") }
 }
 
 pub(super) static TABLE: Table<SoftmaxCrossEntropy> = Table {
@@ -70,6 +70,7 @@ pub(super) static TABLE: Table<SoftmaxCrossEntropy> = Table {
             source: shader!("softmax_cross_entropy/fwd_tiled.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", TILE)],
+            prefer: Prefer::Hardware,
             scratch: group_metrics,
             stages: &[Stage { entry: "rows", grid: per_sample }, Stage { entry: "sum", grid: one_group }],
             ..Kernel::ROW
