@@ -1,0 +1,611 @@
+//! The command line.
+
+use crate::recipe::{Normalise, OptimizerKind, Order};
+use clap::builder::NonEmptyStringValueParser;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::fmt;
+use std::num::NonZeroU64;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+const EXAMPLES: &str = "\
+Examples:
+  trainer                                  train lenet5 for 2 epochs
+  trainer train depth2 --epochs 5 --lr 5e-4
+  trainer train my.toml --out runs/mine    a recipe of your own
+  trainer eval runs/mine                   test what was trained
+  trainer doctor                           which GPUs are there";
+
+const TRAIN_EXAMPLES: &str = "\
+Examples:
+  trainer train                            lenet5, 20 epochs
+  trainer train depth3 --seed 1 --device gpu --backend vulkan
+  trainer train depth2 --optimizer sgd --lr 0.05 --momentum 0.9
+  trainer train lenet5 --init start.safetensors --order sequential --log-every 1 --max-steps 50";
+
+const EVAL_EXAMPLES: &str = "\
+Examples:
+  trainer eval runs/lenet5-20260101T120000Z
+  trainer eval --recipe depth2 --weights depth2.safetensors";
+
+const EVAL_USAGE: &str = "trainer eval [OPTIONS] <RUN>
+       trainer eval [OPTIONS] --recipe <RECIPE> --weights <FILE>";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  trainer list
+  trainer list --json";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  trainer doctor
+  trainer doctor --probe && echo there is a GPU adapter";
+
+const DUMP_EXAMPLES: &str = "\
+Examples:
+  trainer dump lenet5 --weights model.safetensors --split test --range 0..32 --out batch.safetensors";
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 runtime, 2 usage, 3 no adapter, 4 data missing or corrupt, 5 diverged,
+6 weights invalid, 7 device lost or out of memory";
+
+/// Trains the networks of published Fashion-MNIST reports on hand-written GPU kernels.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "trainer", version, before_help = EXAMPLES, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Where to run.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// What to run on.
+    #[command(flatten)]
+    pub data: DataArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub enum Command {
+    /// Train a network and write a run folder
+    #[command(before_help = TRAIN_EXAMPLES)]
+    Train(Box<TrainArgs>),
+    /// Test a trained network
+    #[command(before_help = EVAL_EXAMPLES, override_usage = EVAL_USAGE)]
+    Eval(EvalArgs),
+    /// List the built-in recipes
+    #[command(before_help = LIST_EXAMPLES)]
+    List(ListArgs),
+    /// Show which GPU adapters are there and what they can do
+    #[command(before_help = DOCTOR_EXAMPLES)]
+    Doctor(DoctorArgs),
+    /// Write inputs, logits, loss and gradients of one batch, to compare with other frameworks
+    #[command(before_help = DUMP_EXAMPLES)]
+    Dump(DumpArgs),
+}
+
+/// Where to run.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+#[command(next_help_heading = "Device")]
+pub struct DeviceArgs {
+    /// `auto` takes a GPU if there is one and the CPU reference if not
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHERE")]
+    pub device: Device,
+    /// Part of the name of the GPU adapter
+    #[arg(long, global = true, value_parser = NonEmptyStringValueParser::new(), value_name = "NAME")]
+    pub adapter: Option<String>,
+    /// Graphics API
+    #[arg(long, global = true, value_enum, value_name = "API")]
+    pub backend: Option<Backend>,
+}
+
+/// Where kernels run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Device {
+    /// On a GPU if there is one, else on the CPU reference
+    #[default]
+    Auto,
+    /// On a GPU, software drivers included
+    Gpu,
+    /// On the CPU reference
+    Reference,
+}
+
+/// A graphics API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// Vulkan
+    Vulkan,
+    /// Metal
+    Metal,
+    /// Direct3D 12
+    Dx12,
+    /// OpenGL or OpenGL ES
+    Gl,
+}
+
+/// What to run on.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+#[command(next_help_heading = "Data")]
+pub struct DataArgs {
+    /// Folder with the four official .gz files
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Never use the network
+    #[arg(long, global = true)]
+    pub offline: bool,
+    /// Use images drawn by code instead of Fashion-MNIST
+    #[arg(long, global = true)]
+    pub synthetic: bool,
+}
+
+impl DataArgs {
+    /// Looks where these arguments say.
+    pub fn finder(&self) -> fashion_mnist::Finder {
+        use fashion_mnist::{Finder, Source};
+        let source = match &self.data_dir {
+            _ if self.synthetic => Source::Synthetic,
+            Some(folder) => Source::Directory(folder.clone()),
+            None => Source::Auto,
+        };
+        Finder { offline: self.offline, ..Finder::new(source) }
+    }
+}
+
+/// Arguments of `train`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct TrainArgs {
+    /// Name of a built-in recipe, or path of a recipe file
+    #[arg(default_value = "lenet5")]
+    pub recipe: String,
+    /// Start from these weights
+    #[arg(long, value_name = "FILE")]
+    pub init: Option<PathBuf>,
+    /// Write the loss to metrics.jsonl every N steps
+    #[arg(long, value_name = "N")]
+    pub log_every: Option<NonZeroU64>,
+    /// Run folder to write [default: runs/RECIPE-TIME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Changes to the recipe.
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+/// Changes to a recipe.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+#[command(next_help_heading = "Changes to the recipe")]
+pub struct Overrides {
+    /// Passes over the training images
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<u64>,
+    /// Stop after N steps
+    #[arg(long, value_name = "N")]
+    pub max_steps: Option<u64>,
+    /// Images per step
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<usize>,
+    /// Of initial weights, order, split and dropout
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Order of the training images
+    #[arg(long, value_enum)]
+    pub order: Option<Order>,
+    /// Training images kept back to validate on
+    #[arg(long, value_name = "N")]
+    pub validation: Option<usize>,
+    /// Map pixels to [0, 1] or [-1, 1]
+    #[arg(long, value_enum)]
+    pub normalise: Option<Normalise>,
+    /// Rate of every dropout layer
+    #[arg(long, value_name = "RATE")]
+    pub dropout: Option<f64>,
+    /// Another optimiser starts from PyTorch's defaults, learning rate included
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub optimizer: Option<OptimizerKind>,
+    /// Learning rate
+    #[arg(long)]
+    pub lr: Option<f64>,
+    /// sgd, rmsprop
+    #[arg(long)]
+    pub momentum: Option<f64>,
+    /// sgd
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub nesterov: Option<bool>,
+    /// All optimisers
+    #[arg(long)]
+    pub weight_decay: Option<f64>,
+    /// adam, adamw
+    #[arg(long)]
+    pub beta1: Option<f64>,
+    /// adam, adamw
+    #[arg(long)]
+    pub beta2: Option<f64>,
+    /// adam, adamw, rmsprop
+    #[arg(long)]
+    pub eps: Option<f64>,
+    /// rmsprop
+    #[arg(long)]
+    pub alpha: Option<f64>,
+}
+
+/// Arguments of `eval`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct EvalArgs {
+    /// Run folder
+    #[arg(required_unless_present_any = ["recipe", "weights"], conflicts_with_all = ["recipe", "weights"])]
+    run: Option<PathBuf>,
+    /// Name of a built-in recipe, or path of a recipe file
+    #[arg(long, requires = "weights", value_name = "RECIPE")]
+    recipe: Option<String>,
+    /// Trained weights (safetensors)
+    #[arg(long, requires = "recipe", value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `eval` is to test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EvalTarget {
+    /// A run folder.
+    Run(PathBuf),
+    /// Weights with the recipe of their network.
+    Weights {
+        /// Name or path.
+        recipe: String,
+        /// The file.
+        weights: PathBuf,
+    },
+}
+
+impl EvalArgs {
+    /// What to test. `None` only if these arguments did not come from a command line.
+    pub fn target(&self) -> Option<EvalTarget> {
+        match (&self.run, &self.recipe, &self.weights) {
+            (Some(run), None, None) => Some(EvalTarget::Run(run.clone())),
+            (None, Some(recipe), Some(weights)) => {
+                Some(EvalTarget::Weights { recipe: recipe.clone(), weights: weights.clone() })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Arguments of `list`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct ListArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `doctor`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct DoctorArgs {
+    /// Print nothing: the exit code says whether there is an adapter (0) or not (3)
+    #[arg(long)]
+    pub probe: bool,
+    /// Print JSON
+    #[arg(long, conflicts_with = "probe")]
+    pub json: bool,
+}
+
+/// Arguments of `dump`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct DumpArgs {
+    /// Name of a built-in recipe, or path of a recipe file
+    pub recipe: String,
+    /// Weights (safetensors)
+    #[arg(long, value_name = "FILE")]
+    pub weights: PathBuf,
+    /// Where the images come from
+    #[arg(long, value_enum, default_value_t)]
+    pub split: SplitName,
+    /// Which images, the end excluded
+    #[arg(long, value_name = "A..B")]
+    pub range: IndexRange,
+    /// File to write (safetensors)
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// A part of the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SplitName {
+    /// The test images
+    #[default]
+    Test,
+    /// The images to train on, without those to validate on
+    Train,
+    /// The images the recipe keeps back to validate on
+    Validation,
+}
+
+impl fmt::Display for SplitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Test => "test",
+            Self::Train => "train",
+            Self::Validation => "validation",
+        })
+    }
+}
+
+/// Indices `start..end`, at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexRange {
+    start: usize,
+    end: usize,
+}
+
+impl IndexRange {
+    /// These indices, if a split of `len` images has them.
+    pub fn within(self, split: SplitName, len: usize) -> Result<Range<usize>, UsageError> {
+        if self.end <= len { Ok(self.start..self.end) } else { Err(UsageError::Range { range: self, split, len }) }
+    }
+}
+
+impl fmt::Display for IndexRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..{}", self.start, self.end)
+    }
+}
+
+impl FromStr for IndexRange {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (start, end) = text.split_once("..").ok_or("expected A..B, such as 0..32")?;
+        let index = |text: &str| text.parse().map_err(|_| "expected two integers, such as 0..32");
+        let (start, end) = (index(start)?, index(end)?);
+        if start < end { Ok(Self { start, end }) } else { Err("the end must be larger than the start") }
+    }
+}
+
+/// A command line that asks for the impossible.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UsageError {
+    /// The optimiser has no such number.
+    #[error("{flag} does not go with the optimiser {optimizer}, which has {known}")]
+    NotOfOptimizer {
+        /// The flag.
+        flag: String,
+        /// The optimiser.
+        optimizer: OptimizerKind,
+        /// The flags it has.
+        known: String,
+    },
+    /// `--dropout` for a network without dropout.
+    #[error("--dropout: the network of `{recipe}` has no dropout layer")]
+    NoDropout {
+        /// The recipe.
+        recipe: String,
+    },
+    /// `--range` reaches past the end.
+    #[error("--range {range}: the {split} split has {len} images")]
+    Range {
+        /// What was asked for.
+        range: IndexRange,
+        /// Of what.
+        split: SplitName,
+        /// How many there are.
+        len: usize,
+    },
+}
+
+impl Cli {
+    /// Reads a command line, program name first. The error knows how to print itself and its exit code: help and
+    /// version come this way, too.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let cli = Self::try_parse_from(arguments)?;
+        match cli.contradiction() {
+            Some(message) => Err(Self::command_line().error(ErrorKind::ArgumentConflict, message)),
+            None => Ok(cli),
+        }
+    }
+
+    /// For global flags, which may stand on either side of the command, clap's own rules do not always hold.
+    fn contradiction(&self) -> Option<&'static str> {
+        let DeviceArgs { device, adapter, backend } = &self.device;
+        if *device == Device::Reference && adapter.is_some() {
+            return Some("--adapter chooses a GPU, but --device reference uses none");
+        }
+        if *device == Device::Reference && backend.is_some() {
+            return Some("--backend chooses a graphics API, but --device reference uses none");
+        }
+        if self.data.synthetic && self.data.data_dir.is_some() {
+            return Some("--data-dir names files to read, but --synthetic reads none");
+        }
+        None
+    }
+
+    /// What to do; without a command, train the smallest network for a short time.
+    pub fn command(&self) -> Command {
+        self.command.clone().unwrap_or_else(|| {
+            Command::Train(Box::new(TrainArgs {
+                recipe: "lenet5".to_owned(),
+                overrides: Overrides { epochs: Some(2), ..Overrides::default() },
+                init: None,
+                log_every: None,
+                out: None,
+                quiet: false,
+            }))
+        })
+    }
+
+    fn command_line() -> clap::Command {
+        <Self as CommandFactory>::command()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Cli, clap::Error> {
+        Cli::read(std::iter::once("trainer").chain(line.split_whitespace()).map(OsString::from))
+    }
+
+    fn train(line: &str) -> TrainArgs {
+        match read(line).unwrap().command() {
+            Command::Train(args) => *args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command_line().debug_assert();
+    }
+
+    #[test]
+    fn no_arguments_train_lenet5_for_two_epochs() {
+        assert_eq!(train(""), train("train lenet5 --epochs 2"));
+        assert_eq!(train("--device reference"), train("train --epochs 2"));
+        assert_eq!(train("train").overrides, Overrides::default());
+    }
+
+    #[test]
+    fn every_flag_of_train_is_understood() {
+        let args = train(
+            "train depth2 --epochs 3 --max-steps 50 --batch-size 8 --seed 7 --order sequential --validation 100 \
+             --normalise unit --dropout 0.25 --optimizer sgd --lr 0.1 --momentum 0.9 --nesterov --weight-decay 1e-4 \
+             --init a.safetensors --log-every 1 --out runs/x --quiet",
+        );
+        let expected = Overrides {
+            epochs: Some(3),
+            max_steps: Some(50),
+            batch_size: Some(8),
+            seed: Some(7),
+            order: Some(Order::Sequential),
+            validation: Some(100),
+            normalise: Some(Normalise::Unit),
+            dropout: Some(0.25),
+            optimizer: Some(OptimizerKind::Sgd),
+            lr: Some(0.1),
+            momentum: Some(0.9),
+            nesterov: Some(true),
+            weight_decay: Some(1e-4),
+            ..Overrides::default()
+        };
+        assert_eq!((args.recipe.as_str(), &args.overrides), ("depth2", &expected));
+        assert_eq!((args.init, args.out), (Some("a.safetensors".into()), Some("runs/x".into())));
+        assert_eq!((args.log_every, args.quiet), (NonZeroU64::new(1), true));
+        assert_eq!(train("train --nesterov=false").overrides.nesterov, Some(false));
+        assert_eq!(train("train --nesterov depth2").recipe, "depth2");
+        for (name, kind) in
+            [("adam", OptimizerKind::Adam), ("adamw", OptimizerKind::AdamW), ("rmsprop", OptimizerKind::RmsProp)]
+        {
+            assert_eq!(train(&format!("train --optimizer {name}")).overrides.optimizer, Some(kind));
+        }
+    }
+
+    #[test]
+    fn global_flags_stand_anywhere() {
+        for line in ["--device gpu --backend gl train --synthetic", "train --synthetic --backend gl --device gpu"] {
+            let cli = read(line).unwrap();
+            assert_eq!((cli.device.device, cli.device.backend), (Device::Gpu, Some(Backend::Gl)), "{line}");
+            assert!(cli.data.synthetic, "{line}");
+        }
+    }
+
+    #[test]
+    fn data_flags_choose_the_source() {
+        use fashion_mnist::Source;
+        let finder = |line| read(line).unwrap().data.finder();
+        assert_eq!(finder("train").source, Source::Auto);
+        assert_eq!(finder("train --synthetic").source, Source::Synthetic);
+        assert_eq!(finder("train --data-dir x").source, Source::Directory("x".into()));
+        assert!(finder("train --offline").offline && !finder("train").offline);
+    }
+
+    #[test]
+    fn wrong_command_lines_are_usage_errors() {
+        for line in [
+            "trian",
+            "train lenet5 depth2",
+            "train --epoch 2",
+            "train --epochs two",
+            "train --epochs -1",
+            "train --lr",
+            "train --log-every 0",
+            "train --seed 18446744073709551616",
+            "train --optimizer lion",
+            "train --order backwards",
+            "train --nesterov=maybe",
+            "train --device tpu",
+            "train --adapter=",
+            "train --epochs 2 --epochs 3",
+            "train --device reference --adapter x",
+            "--device reference train --adapter x",
+            "--adapter x train --device reference",
+            "doctor --device reference --backend vulkan",
+            "train --synthetic --data-dir x",
+            "--data-dir x train --synthetic",
+            "eval",
+            "eval x --weights y",
+            "eval x --recipe lenet5 --weights y",
+            "eval --recipe lenet5",
+            "eval --weights y",
+            "doctor --probe --json",
+            "dump lenet5 --range 0..1 --out o",
+            "dump lenet5 --weights w --range 0..1",
+            "dump --weights w --range 0..1 --out o",
+            "dump lenet5 --weights w --range 5 --out o",
+            "dump lenet5 --weights w --range 5..5 --out o",
+            "dump lenet5 --weights w --range 6..5 --out o",
+            "dump lenet5 --weights w --range a..b --out o",
+            "dump lenet5 --weights w --range -1..5 --out o",
+            "dump lenet5 --weights w --range 0..1 --out o --split all",
+        ] {
+            let error = read(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().starts_with("error: "), "{line}");
+        }
+    }
+
+    #[test]
+    fn eval_takes_a_run_or_recipe_and_weights() {
+        let target = |line| match read(line).unwrap().command() {
+            Command::Eval(args) => args.target().unwrap(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(target("eval runs/a"), EvalTarget::Run("runs/a".into()));
+        assert_eq!(
+            target("eval --weights w --recipe lenet5"),
+            EvalTarget::Weights { recipe: "lenet5".to_owned(), weights: "w".into() }
+        );
+    }
+
+    #[test]
+    fn dump_names_its_images() {
+        let Command::Dump(args) = read("dump lenet5 --weights w --split train --range 3..5 --out o").unwrap().command()
+        else {
+            panic!()
+        };
+        assert_eq!(args.split, SplitName::Train);
+        assert_eq!(args.range.within(args.split, 5).unwrap(), 3..5);
+        assert_eq!(
+            args.range.within(args.split, 4).unwrap_err().to_string(),
+            "--range 3..5: the train split has 4 images"
+        );
+    }
+
+    #[test]
+    fn help_opens_with_examples() {
+        for line in ["--help", "-h", "train --help", "eval -h", "list --help", "doctor --help", "dump --help"] {
+            let help = read(line).unwrap_err();
+            assert_eq!(help.exit_code(), 0, "{line}");
+            assert!(help.to_string().starts_with("Examples:\n"), "{line}");
+        }
+        assert_eq!(read("--version").unwrap_err().exit_code(), 0);
+    }
+}

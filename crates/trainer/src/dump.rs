@@ -1,0 +1,58 @@
+//! One batch in full, for comparison with other frameworks: input, labels, logits, loss, gradients.
+
+use crate::cli::{DumpArgs, SplitName};
+use crate::images::{Images, Visit};
+use crate::model::{Model, Pass};
+use crate::network::Network;
+use crate::recipe::Recipe;
+use crate::train::Partition;
+use crate::weights::{self, Tensor, Values};
+use fashion_mnist::Dataset;
+use reference::ops::BatchNormMode;
+use tape::{Device, Tape};
+
+/// Writes the batch that `args` name. BatchNorm normalises by the batch, dropout is off.
+pub async fn dump(device: &Device, args: &DumpArgs, recipe: &Recipe, dataset: &Dataset) -> anyhow::Result<()> {
+    let network = Network::new(&recipe.layers, recipe.train.batch_size)?;
+    let values = weights::load(&args.weights, network.parameters())?;
+    let partition = Partition::new(recipe, dataset.train.len())?;
+    let (split, order) = match args.split {
+        SplitName::Test => (&dataset.test, (0..dataset.test.len() as u32).collect()),
+        SplitName::Train => (&dataset.train, partition.train),
+        SplitName::Validation => (&dataset.train, partition.validation),
+    };
+    let range = args.range.within(args.split, order.len())?;
+    let order = &order[range];
+
+    let model = Model::new(device, network, values)?;
+    let images = Images::upload(device, split, recipe.data.normalise)?;
+    let visit = Visit::new(device, order, 0)?;
+    let (x, labels) = images.gather(device, &visit, order.len())?;
+    let tape = Tape::new(device);
+    let pass = Pass { batch_norm: BatchNormMode::Training, dropout: None };
+    let forward = model.forward(&tape, &x, pass)?;
+    let (loss, _) = tape.softmax_cross_entropy(&forward.logits, &tape.constant(&labels))?;
+    let gradients = tape.backward(&loss)?;
+
+    let mut tensors = Vec::new();
+    for (name, tensor) in [("input", &x), ("logits", forward.logits.tensor()), ("loss", loss.tensor())] {
+        tensors.push((name.to_owned(), tensor.spec().dims.clone(), device.read(tensor).await?));
+    }
+    for (name, gradient) in model.gradients(&forward, &gradients) {
+        if let Some(gradient) = gradient {
+            let dims = gradient.spec().dims.clone();
+            tensors.push((format!("grad/{name}"), dims, device.read(gradient).await?));
+        }
+    }
+    let labels: Vec<i64> = device.read(&labels).await?.index().iter().map(|&label| label.into()).collect();
+    let count = [labels.len()];
+    let mut file = vec![Tensor { name: "labels", dims: &count, values: Values::I64(&labels) }];
+    for (name, dims, array) in &tensors {
+        // The loss is a number, not a list of one.
+        let dims: &[usize] = if name == "loss" { &[] } else { dims };
+        file.push(Tensor { name, dims, values: Values::F32(array.real()) });
+    }
+    let metadata = [("recipe", recipe.name.as_str()), ("dataset", dataset.name.as_str())];
+    weights::write(&args.out, &file, &metadata)?;
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! Runs a trained network over a set of images.
+
+use crate::evaluation::{Evaluation, Tally};
+use crate::images::{Images, Visit};
+use crate::model::{Model, Pass};
+use crate::network::CLASSES;
+use tape::{Device, Error, Tape};
+
+/// Images at a time. More would only need more memory.
+const BATCH: usize = 500;
+
+/// Loss, accuracy and confusion on the images of `order`; `labels` are those of the whole split.
+pub async fn evaluate(
+    device: &Device,
+    model: &Model,
+    images: &Images,
+    order: &[u32],
+    labels: &[u8],
+) -> Result<Evaluation, Error> {
+    let mut tally = Tally::default();
+    if order.is_empty() {
+        return Ok(tally.finish());
+    }
+    let visit = Visit::new(device, order, 0)?;
+    for (number, batch) in order.chunks(BATCH).enumerate() {
+        visit.seek(device, 0, number * BATCH, 0)?;
+        let (x, targets) = images.gather(device, &visit, batch.len())?;
+        let tape = Tape::new(device);
+        let logits = model.forward(&tape, &x, Pass::INFERENCE)?.logits;
+        let (_, metrics) = tape.softmax_cross_entropy(&logits, &tape.constant(&targets))?;
+        let loss = device.read(metrics.tensor()).await?;
+        tally.add_loss(loss.real().first().copied().unwrap_or(f32::NAN).into());
+        let logits = device.read(logits.tensor()).await?;
+        for (logits, &image) in logits.real().chunks(CLASSES).zip(batch) {
+            let label = labels.get(image as usize).copied().unwrap_or(u8::MAX);
+            tally.count(label.into(), first_maximum(logits));
+        }
+    }
+    Ok(tally.finish())
+}
+
+/// The class with the largest logit, the first of equals.
+fn first_maximum(logits: &[f32]) -> usize {
+    let mut best = 0;
+    for (class, logit) in logits.iter().enumerate() {
+        if *logit > logits[best] {
+            best = class;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_maximum;
+
+    #[test]
+    fn the_first_of_equals_wins() {
+        assert_eq!(first_maximum(&[1.0, 3.0, 3.0, 2.0]), 1);
+        assert_eq!(first_maximum(&[-1.0, -1.0]), 0);
+    }
+}

@@ -1,0 +1,52 @@
+//! Trains the networks of published Fashion-MNIST reports on hand-written WGSL kernels.
+//!
+//! A [`recipe`] describes a run; a [`network`] is what its layers amount to. A run leaves a [`run_folder`] with its
+//! configuration, [`metrics`], [`weights`] and [`summary`].
+
+pub mod cli;
+pub mod commands;
+pub mod console;
+pub mod device;
+pub mod images;
+pub mod model;
+pub mod evaluate;
+pub mod train;
+mod dump;
+mod doctor;
+mod optimize;
+pub mod evaluation;
+pub mod exit;
+pub mod files;
+mod initialise;
+mod list;
+pub mod logging;
+pub mod metrics;
+pub mod network;
+mod overrides;
+pub mod progress;
+pub mod recipe;
+pub mod run_folder;
+pub mod summary;
+pub mod weights;
+
+use std::process::ExitCode;
+
+/// The program: reads the command line, does what it says, reports on stderr what went wrong.
+pub fn main() -> ExitCode {
+    logging::init();
+    let cli = match cli::Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way, too. There is nowhere to report that they cannot be printed.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::Failure::Usage.code()));
+        }
+    };
+    match commands::run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::message(&format!("error: {error:#}"));
+            ExitCode::from(exit::Failure::of(&error).code())
+        }
+    }
+}

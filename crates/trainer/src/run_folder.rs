@@ -1,0 +1,262 @@
+//! The folder a run leaves behind.
+
+use crate::files::{Existing, write_atomically};
+use crate::metrics::MetricsWriter;
+use crate::recipe::{Recipe, RecipeError};
+use crate::summary::Summary;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const CONFIG: &str = "config.toml";
+const METRICS: &str = "metrics.jsonl";
+const WEIGHTS: &str = "model.safetensors";
+const SUMMARY: &str = "summary.json";
+
+/// A folder that holds a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+/// Why a run folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunFolderError {
+    /// The folder holds a run already.
+    #[error("{} already holds a run ({file}); name another folder with --out", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+        /// What was found there.
+        file: &'static str,
+    },
+    /// The path is a file.
+    #[error("{} is not a folder", path.display())]
+    NotAFolder {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The folder holds no run.
+    #[error("{} holds no run: {file} is missing", path.display())]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing.
+        file: &'static str,
+    },
+    /// The operating system refused.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+}
+
+impl RunFolder {
+    /// A new folder: `out`, or one below `runs` in the working folder named after recipe and time. Writes the recipe
+    /// into it, which marks it as taken.
+    pub fn create(out: Option<&Path>, recipe: &Recipe, now: SystemTime) -> Result<Self, RunFolderError> {
+        let folder = match out {
+            Some(path) => Self::prepare(path)?,
+            None => Self::create_below(Path::new("runs"), &format!("{}-{}", recipe.name, timestamp(now)))?,
+        };
+        let path = folder.file(CONFIG);
+        let written = recipe
+            .to_toml()
+            .map_err(io::Error::other)
+            .and_then(|text| write_atomically(&path, text.as_bytes(), Existing::Keep));
+        match written {
+            Ok(()) => Ok(folder),
+            // Another run came first.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(RunFolderError::Occupied { path: folder.path, file: CONFIG })
+            }
+            Err(error) => Err(RunFolderError::Io { path, error }),
+        }
+    }
+
+    /// `path` as a folder without a run.
+    fn prepare(path: &Path) -> Result<Self, RunFolderError> {
+        let folder = Self { path: path.to_owned() };
+        if path.exists() && !path.is_dir() {
+            return Err(RunFolderError::NotAFolder { path: folder.path });
+        }
+        fs::create_dir_all(path).map_err(|error| RunFolderError::Io { path: path.to_owned(), error })?;
+        for file in [CONFIG, METRICS, WEIGHTS, SUMMARY] {
+            // A link that leads nowhere is occupied, too.
+            if folder.file(file).symlink_metadata().is_ok() {
+                return Err(RunFolderError::Occupied { path: folder.path, file });
+            }
+        }
+        Ok(folder)
+    }
+
+    /// A folder that did not exist before, numbered if runs start in the same second.
+    fn create_below(parent: &Path, name: &str) -> Result<Self, RunFolderError> {
+        let failed = |path: &Path, error| RunFolderError::Io { path: path.to_owned(), error };
+        fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
+        for number in 1.. {
+            let path = parent.join(if number == 1 { name.to_owned() } else { format!("{name}-{number}") });
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(Self { path }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1000 => {}
+                Err(error) => return Err(failed(&path, error)),
+            }
+        }
+        Err(failed(parent, io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// The folder of a finished run.
+    pub fn open(path: &Path) -> Result<Self, RunFolderError> {
+        let folder = Self { path: path.to_owned() };
+        match path.metadata() {
+            Err(error) => return Err(RunFolderError::Io { path: folder.path, error }),
+            Ok(metadata) if !metadata.is_dir() => return Err(RunFolderError::NotAFolder { path: folder.path }),
+            Ok(_) => {}
+        }
+        for file in [CONFIG, WEIGHTS] {
+            if !folder.file(file).is_file() {
+                return Err(RunFolderError::NoRun { path: folder.path, file });
+            }
+        }
+        Ok(folder)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The recipe as it ran.
+    pub fn recipe(&self) -> Result<Recipe, RecipeError> {
+        Recipe::read(&self.file(CONFIG))
+    }
+
+    /// Where the trained weights are, or are to be written.
+    pub fn weights(&self) -> PathBuf {
+        self.file(WEIGHTS)
+    }
+
+    /// Begins `metrics.jsonl`.
+    pub fn metrics(&self) -> Result<MetricsWriter, RunFolderError> {
+        let path = self.file(METRICS);
+        MetricsWriter::create(&path).map_err(|error| RunFolderError::Io { path, error })
+    }
+
+    /// Writes `summary.json`.
+    pub fn write_summary(&self, summary: &Summary) -> Result<(), RunFolderError> {
+        let path = self.file(SUMMARY);
+        let text = serde_json::to_string_pretty(summary).map_err(io::Error::other);
+        text.and_then(|text| write_atomically(&path, (text + "\n").as_bytes(), Existing::Replace))
+            .map_err(|error| RunFolderError::Io { path, error })
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+/// UTC as `20261121T025401Z`.
+fn timestamp(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = date(days);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+}
+
+/// Year, month and day of a day counted from 1970-01-01.
+fn date(days: u64) -> (u64, u64, u64) {
+    // Years begin in March, so that leap days come last. 400 years have 146,097 days.
+    // https://howardhinnant.github.io/date_algorithms.html
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (400 * era + year + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Record;
+    use crate::summary::tests::summary;
+    use std::time::Duration;
+
+    fn recipe() -> Recipe {
+        Recipe::find("depth2").unwrap()
+    }
+
+    #[test]
+    fn a_run_folder_holds_what_was_put_there() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("deep/run");
+        let run = RunFolder::create(Some(&path), &recipe(), UNIX_EPOCH).unwrap();
+        assert_eq!(run.recipe().unwrap(), recipe());
+        run.metrics().unwrap().write(&Record::Step { step: 1, loss: 2.0 }).unwrap();
+        run.write_summary(&summary()).unwrap();
+        run.write_summary(&summary()).unwrap();
+        let text = fs::read_to_string(path.join("summary.json")).unwrap();
+        assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), summary());
+
+        assert!(matches!(RunFolder::open(&path), Err(RunFolderError::NoRun { file: WEIGHTS, .. })));
+        fs::write(run.weights(), b"").unwrap();
+        assert_eq!(RunFolder::open(&path).unwrap(), run);
+    }
+
+    #[test]
+    fn a_run_is_never_written_over() {
+        let scratch = tempfile::tempdir().unwrap();
+        let create = || RunFolder::create(Some(scratch.path()), &recipe(), UNIX_EPOCH);
+        for file in [CONFIG, METRICS, WEIGHTS, SUMMARY] {
+            let path = scratch.path().join(file);
+            fs::write(&path, b"").unwrap();
+            assert!(matches!(create(), Err(RunFolderError::Occupied { file: found, .. }) if found == file));
+            fs::remove_file(path).unwrap();
+        }
+        fs::write(scratch.path().join("notes.txt"), b"").unwrap();
+        create().unwrap();
+        assert!(matches!(create(), Err(RunFolderError::Occupied { file: CONFIG, .. })));
+    }
+
+    #[test]
+    fn a_file_is_no_folder() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let created = RunFolder::create(Some(file.path()), &recipe(), UNIX_EPOCH);
+        assert!(matches!(created, Err(RunFolderError::NotAFolder { .. })));
+        assert!(matches!(RunFolder::open(file.path()), Err(RunFolderError::NotAFolder { .. })));
+        assert!(matches!(RunFolder::open(&file.path().join("x")), Err(RunFolderError::Io { .. })));
+        let below = RunFolder::create(Some(&file.path().join("x")), &recipe(), UNIX_EPOCH);
+        assert!(matches!(below, Err(RunFolderError::Io { .. })));
+    }
+
+    #[test]
+    fn runs_of_the_same_second_get_folders_of_their_own() {
+        let scratch = tempfile::tempdir().unwrap();
+        let name = |_| RunFolder::create_below(scratch.path(), "r").unwrap().path.file_name().unwrap().to_owned();
+        assert_eq!([0; 3].map(name), ["r", "r-2", "r-3"]);
+    }
+
+    #[test]
+    fn times_are_utc() {
+        for (seconds, expected) in [
+            (0, "19700101T000000Z"),
+            (951_782_399, "20000228T235959Z"),
+            (951_782_400, "20000229T000000Z"),
+            (951_868_800, "20000301T000000Z"),
+            (1_767_225_599, "20251231T235959Z"),
+            (1_767_225_600, "20260101T000000Z"),
+            (4_107_542_400, "21000301T000000Z"),
+        ] {
+            assert_eq!(timestamp(UNIX_EPOCH + Duration::from_secs(seconds)), expected);
+        }
+        assert_eq!(timestamp(UNIX_EPOCH - Duration::from_secs(1)), "19700101T000000Z");
+    }
+}

@@ -1,0 +1,124 @@
+//! `summary.json`: what a run was and what came of it.
+
+use crate::evaluation::Evaluation;
+use serde::{Deserialize, Serialize};
+
+/// The outcome of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The recipe's name.
+    pub recipe: String,
+    /// `fashion-mnist` or `synthetic`.
+    pub dataset: String,
+    /// Of weights, order, split and dropout.
+    pub seed: u64,
+    /// Where it ran.
+    pub adapter: Adapter,
+    /// Values in the network, running statistics included.
+    pub parameters: usize,
+    /// Values the optimiser changes.
+    pub trainable_parameters: usize,
+    /// Epochs begun.
+    pub epochs: u64,
+    /// Steps taken.
+    pub steps: u64,
+    /// On the test images, after the last step.
+    pub test: Evaluation,
+    /// On the validation images, after the last step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Evaluation>,
+    /// Wall time.
+    pub seconds: Seconds,
+    /// Of what ran.
+    pub versions: Versions,
+    /// The command line.
+    pub arguments: Vec<String>,
+}
+
+/// Where a run took place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Adapter {
+    /// As the driver calls it; `reference` for the CPU reference.
+    pub name: String,
+    /// Discrete, integrated, virtual, cpu, other.
+    pub device_type: String,
+    /// The graphics API.
+    pub backend: String,
+    /// Name and version.
+    pub driver: String,
+}
+
+/// Wall time in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seconds {
+    /// In training steps.
+    pub train: f64,
+    /// From start to end, data, evaluation and all.
+    pub total: f64,
+}
+
+/// Versions of what ran.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Versions {
+    /// This program.
+    pub selvedge: String,
+    /// The graphics library.
+    pub wgpu: String,
+}
+
+/// This program's version.
+pub const SELVEDGE_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The command line, for a summary.
+pub fn arguments() -> Vec<String> {
+    std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::evaluation::Tally;
+
+    pub(crate) fn summary() -> Summary {
+        let mut tally = Tally::default();
+        tally.count(3, 3);
+        Summary {
+            recipe: "lenet5".to_owned(),
+            dataset: "synthetic".to_owned(),
+            seed: 7,
+            adapter: Adapter {
+                name: "llvmpipe".to_owned(),
+                device_type: "cpu".to_owned(),
+                backend: "vulkan".to_owned(),
+                driver: "Mesa".to_owned(),
+            },
+            parameters: 136_586,
+            trainable_parameters: 136_586,
+            epochs: 2,
+            steps: 3750,
+            test: tally.finish(),
+            validation: None,
+            seconds: Seconds { train: 1.5, total: 2.0 },
+            versions: Versions { selvedge: SELVEDGE_VERSION.to_owned(), wgpu: "30".to_owned() },
+            arguments: vec!["train".to_owned()],
+        }
+    }
+
+    #[test]
+    fn what_scripts_look_for_is_there() {
+        let json = serde_json::to_value(summary()).unwrap();
+        for (pointer, value) in [
+            ("/dataset", serde_json::json!("synthetic")),
+            ("/adapter/name", serde_json::json!("llvmpipe")),
+            ("/adapter/device_type", serde_json::json!("cpu")),
+            ("/parameters", serde_json::json!(136_586)),
+            ("/test/accuracy", serde_json::json!(1.0)),
+            ("/test/loss", serde_json::json!(0.0)),
+            ("/test/confusion/3/3", serde_json::json!(1)),
+            ("/seconds/train", serde_json::json!(1.5)),
+        ] {
+            assert_eq!(json.pointer(pointer), Some(&value), "{pointer}");
+        }
+        assert_eq!(serde_json::from_value::<Summary>(json).unwrap(), summary());
+    }
+}
