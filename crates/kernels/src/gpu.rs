@@ -36,8 +36,9 @@ impl Default for Options {
 /// A NaN with a payload that no arithmetic produces.
 const POISON: u32 = 0x7fc0_dead;
 
-/// Commands recorded before they are submitted without being asked to.
-const BATCH: usize = 512;
+/// Dispatches that wait before they are submitted without being asked to: enough to hide the cost
+/// of a submission, few enough that the device starts early and a wait stays short.
+const BATCH: usize = 1024;
 
 /// Bind groups kept. Replaying the same launches on the same buffers needs a few dozen.
 const BIND_GROUPS: usize = 4096;
@@ -49,6 +50,16 @@ const BIND_GROUPS: usize = 4096;
 #[derive(Clone, Debug)]
 pub struct Gpu {
     inner: Arc<Inner>,
+    stream: Arc<Stream>,
+}
+
+/// Where launches go and tensors come from.
+#[derive(Debug, Default)]
+struct Stream {
+    pool: Arc<Pool>,
+    pending: Mutex<Vec<Dispatch>>,
+    /// What a recording has to keep alive; `None` if launches are meant to run.
+    recording: Option<Mutex<Vec<Tensor>>>,
 }
 
 #[derive(Debug)]
@@ -59,11 +70,9 @@ struct Inner {
     checks: bool,
     poison: bool,
     timeout: Duration,
-    pool: Arc<Pool>,
     pipelines: Mutex<HashMap<&'static str, Arc<Compiled>>>,
     uniforms: Mutex<HashMap<Vec<u8>, wgpu::Buffer>>,
     bind_groups: Mutex<HashMap<BindKey, wgpu::BindGroup>>,
-    pending: Mutex<Vec<Dispatch>>,
     fault: Arc<Mutex<Option<Error>>>,
 }
 
@@ -87,8 +96,8 @@ struct BindKey {
     buffers: Vec<(wgpu::Buffer, u64, u64)>,
 }
 
-#[derive(Debug)]
-struct Dispatch {
+#[derive(Clone, Debug)]
+pub(crate) struct Dispatch {
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     groups: [u32; 3],
@@ -141,13 +150,12 @@ impl Gpu {
                 checks: options.checks,
                 poison: options.poison,
                 timeout,
-                pool: Arc::default(),
                 pipelines: Mutex::default(),
                 uniforms: Mutex::default(),
                 bind_groups: Mutex::default(),
-                pending: Mutex::default(),
                 fault,
             }),
+            stream: Arc::default(),
         })
     }
 
@@ -166,17 +174,47 @@ impl Gpu {
         self.inner.device.features()
     }
 
-    /// Bytes of device memory allocated for tensors so far, in use or kept for reuse.
+    /// Bytes of device memory allocated for tensors so far, in use or kept for reuse; those of plans
+    /// are counted by [`Plan::allocated_bytes`].
     pub fn allocated_bytes(&self) -> u64 {
-        self.inner.pool.allocated()
+        self.stream.pool.allocated()
+    }
+
+    /// A handle on the same device whose launches do not run but are kept for a [`Plan`]. It takes
+    /// memory of its own for the tensors made through it, and refuses to upload, read or wait:
+    /// there is nothing to wait for. [`Gpu::plan`] ends the recording.
+    pub fn recorder(&self) -> Self {
+        let stream = Stream { recording: Some(Mutex::default()), ..Stream::default() };
+        Self { inner: Arc::clone(&self.inner), stream: Arc::new(stream) }
+    }
+
+    /// Ends a recording made through [`Gpu::recorder`].
+    pub fn plan(self) -> Plan {
+        let dispatches = std::mem::take(&mut *lock(&self.stream.pending));
+        let tensors = self.stream.recording.as_ref().map(|kept| std::mem::take(&mut *lock(kept))).unwrap_or_default();
+        Plan { dispatches, tensors, pool: Arc::clone(&self.stream.pool) }
+    }
+
+    /// Launches everything a plan recorded, in its order.
+    pub fn replay(&self, plan: &Plan) -> Result<(), Error> {
+        self.must_run("replay a plan")?;
+        let mut pending = lock(&self.stream.pending);
+        pending.extend(plan.dispatches.iter().cloned());
+        let full = pending.len() >= BATCH;
+        drop(pending);
+        if full { self.submit() } else { Ok(()) }
+    }
+
+    fn must_run(&self, what: &'static str) -> Result<(), Error> {
+        if self.stream.recording.is_some() { Err(Error::Recording(what)) } else { Ok(()) }
     }
 
     /// A tensor with arbitrary contents.
     pub fn empty(&self, spec: &TensorSpec) -> Result<Tensor, Error> {
         spec.check("tensor", "a tensor")?;
-        let buffer = Arc::new(self.inner.pool.take(&self.inner.device, spec.len())?);
+        let buffer = Arc::new(self.stream.pool.take(&self.inner.device, spec.len())?);
         let tensor = Tensor { spec: spec.clone(), buffer, offset: 0 };
-        if self.inner.poison {
+        if self.inner.poison && self.stream.recording.is_none() {
             self.write_words(&tensor, &vec![POISON; spec.len()])?;
         }
         Ok(tensor)
@@ -204,6 +242,7 @@ impl Gpu {
 
     /// Replaces a tensor's words, as they lie on the device.
     pub fn write_words(&self, tensor: &Tensor, words: &[u32]) -> Result<(), Error> {
+        self.must_run("upload")?;
         // A queue write runs before the next submission: what was recorded so far must go first.
         self.submit()?;
         self.inner.queue.write_buffer(&tensor.buffer.raw, tensor.offset, bytemuck::cast_slice(words));
@@ -218,6 +257,7 @@ impl Gpu {
 
     /// Waits for a tensor and returns its words as they lie on the device.
     pub async fn read_words(&self, tensor: &Tensor) -> Result<Vec<u32>, Error> {
+        self.must_run("read")?;
         self.submit()?;
         let Inner { device, queue, .. } = &*self.inner;
         let bytes = tensor.spec.len() as u64 * 4;
@@ -260,6 +300,7 @@ impl Gpu {
 
     /// Waits until everything recorded so far has run.
     pub fn finish(&self) -> Result<(), Error> {
+        self.must_run("wait")?;
         self.submit()?;
         self.wait(None)
     }
@@ -269,8 +310,11 @@ impl Gpu {
         if let Some(fault) = self.fault() {
             return Err(fault);
         }
+        if self.stream.recording.is_some() {
+            return Ok(());
+        }
         // Held until the queue has them: whoever finds nothing pending may rely on that.
-        let mut pending = lock(&self.inner.pending);
+        let mut pending = lock(&self.stream.pending);
         if pending.is_empty() {
             return Ok(());
         }
@@ -403,9 +447,19 @@ impl Gpu {
             });
             let dispatch = Dispatch { pipeline: stage.pipeline.clone(), bind_group: bind_group.clone(), groups };
             drop(bind_groups);
-            lock(&self.inner.pending).push(dispatch);
+            lock(&self.stream.pending).push(dispatch);
         }
-        let full = lock(&self.inner.pending).len() >= BATCH;
+        if let Some(kept) = &self.stream.recording {
+            // The recording's own tensors live in its pool, where they give way to one another.
+            let mut kept = lock(kept);
+            for tensor in args.iter().filter(|tensor| !tensor.buffer.is_from(&self.stream.pool)) {
+                if !kept.iter().any(|kept| Arc::ptr_eq(&kept.buffer, &tensor.buffer)) {
+                    kept.push((*tensor).clone());
+                }
+            }
+            return Ok(());
+        }
+        let full = lock(&self.stream.pending).len() >= BATCH;
         if full { self.submit() } else { Ok(()) }
     }
 
@@ -512,6 +566,35 @@ impl Gpu {
         self.inner
             .device
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries })
+    }
+}
+
+/// Launches that were recorded once and are replayed as often as wanted, with nothing selected,
+/// allocated, uploaded or read on the way.
+///
+/// Tensors that the recording dropped on its way share memory, as far as their lives do not overlap;
+/// tensors of others that it used are kept alive.
+#[derive(Debug)]
+pub struct Plan {
+    dispatches: Vec<Dispatch>,
+    tensors: Vec<Tensor>,
+    pool: Arc<Pool>,
+}
+
+impl Plan {
+    /// Dispatches of one replay.
+    pub fn dispatches(&self) -> usize {
+        self.dispatches.len()
+    }
+
+    /// Bytes of device memory that the recording allocated.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.pool.allocated()
+    }
+
+    /// Tensors of others that are kept alive.
+    pub fn tensors(&self) -> usize {
+        self.tensors.len()
     }
 }
 

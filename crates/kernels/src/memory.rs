@@ -59,6 +59,12 @@ pub(crate) struct Buffer {
     pool: Arc<Pool>,
 }
 
+impl Buffer {
+    pub(crate) fn is_from(&self, pool: &Arc<Pool>) -> bool {
+        Arc::ptr_eq(&self.pool, pool)
+    }
+}
+
 impl Drop for Buffer {
     fn drop(&mut self) {
         // Commands recorded so far still use it. Whoever takes it next records later, and the

@@ -109,6 +109,27 @@ impl Device {
         }
     }
 
+    /// Records what `step` runs, to be replayed; on the reference there is nothing to record on, and
+    /// `None` is returned without calling it. See [`kernels::Gpu::recorder`] for what a step must
+    /// not do.
+    pub fn record<E: From<Error>>(
+        &self,
+        step: impl FnOnce(&Self) -> Result<(), E>,
+    ) -> Result<Option<kernels::Plan>, E> {
+        let Self::Gpu(gpu) = self else { return Ok(None) };
+        let recorder = gpu.recorder();
+        step(&Self::Gpu(recorder.clone()))?;
+        Ok(Some(recorder.plan()))
+    }
+
+    /// Runs what was recorded once more.
+    pub fn replay(&self, plan: &kernels::Plan) -> Result<(), Error> {
+        match self {
+            Self::Gpu(gpu) => Ok(gpu.replay(plan)?),
+            Self::Reference => Err(Error::OtherDevice { op: "replay", arg: "the plan" }),
+        }
+    }
+
     /// Hands what was recorded so far to the device without waiting for it.
     pub fn submit(&self) -> Result<(), Error> {
         match self {

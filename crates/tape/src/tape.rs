@@ -49,13 +49,14 @@ struct Node {
 /// The gradients of one [`Tape::backward`].
 #[derive(Debug)]
 pub struct Gradients {
-    by_value: HashMap<usize, Tensor>,
+    /// With the node, counted from the first, that contributed first.
+    by_value: HashMap<usize, (Tensor, usize)>,
 }
 
 impl Gradients {
     /// The gradient of the loss by this value; `None` if the loss does not depend on it.
     pub fn get(&self, value: &Var) -> Option<&Tensor> {
-        self.by_value.get(&value.id)
+        self.by_value.get(&value.id).map(|(gradient, _)| gradient)
     }
 }
 
@@ -136,12 +137,11 @@ impl Tape {
     /// Like [`Tape::backward`] from any value, given the gradient `upstream` of whatever follows by
     /// it. A training loop keeps its `1` on the device and hands it in here, to upload nothing.
     pub fn backward_from(&self, value: &Var, upstream: &Tensor) -> Result<Gradients, Error> {
-        let mut gradients = Gradients { by_value: HashMap::from([(value.id, upstream.clone())]) };
-        for node in self.nodes.borrow().iter().rev() {
-            let (output_name, output) = node.output;
+        let mut gradients = Gradients { by_value: HashMap::from([(value.id, (upstream.clone(), usize::MAX))]) };
+        for (number, node) in self.nodes.borrow().iter().enumerate().rev() {
             // Not removed: the caller may ask for an intermediate value's gradient.
-            if let Some(upstream) = gradients.by_value.get(&output).cloned() {
-                self.differentiate(node, output_name, upstream, &mut gradients)?;
+            if let Some((upstream, _)) = gradients.by_value.get(&node.output.1).cloned() {
+                self.differentiate(node, number, upstream, &mut gradients)?;
             }
         }
         Ok(gradients)
@@ -151,7 +151,7 @@ impl Tape {
     fn differentiate(
         &self,
         node: &Node,
-        output_name: &'static str,
+        number: usize,
         upstream: Tensor,
         gradients: &mut Gradients,
     ) -> Result<(), Error> {
@@ -173,7 +173,7 @@ impl Tape {
         }
         let mut known: HashMap<&str, Tensor> =
             node.args.iter().map(|(name, value)| (*name, value.tensor.clone())).collect();
-        let upstream_name = format!("d{output_name}");
+        let upstream_name = format!("d{}", node.output.0);
         known.insert(&upstream_name, upstream);
         for (direction, signature) in needed.into_iter().rev() {
             let mut tensors = Vec::with_capacity(signature.len());
@@ -190,7 +190,7 @@ impl Tape {
             self.device.run(op, direction, &tensors.iter().collect::<Vec<_>>())?;
             for (arg, tensor) in signature.iter().zip(tensors).filter(|(arg, _)| arg.access == Access::Write) {
                 if let Some((_, input)) = wanted(arg.name) {
-                    self.accumulate(gradients, input, tensor.clone())?;
+                    self.accumulate(gradients, input, tensor.clone(), number)?;
                 }
                 known.insert(arg.name, tensor);
             }
@@ -198,17 +198,21 @@ impl Tape {
         Ok(())
     }
 
-    fn accumulate(&self, gradients: &mut Gradients, value: &Var, term: Tensor) -> Result<(), Error> {
-        let Some(first) = gradients.by_value.get(&value.id) else {
-            gradients.by_value.insert(value.id, term);
+    /// Adds a contribution to a value's gradient, in place: the directions that read the tensor it
+    /// started with have run, unless they belong to the same node.
+    fn accumulate(&self, gradients: &mut Gradients, value: &Var, term: Tensor, node: usize) -> Result<(), Error> {
+        let Some((first, owner)) = gradients.by_value.get(&value.id) else {
+            gradients.by_value.insert(value.id, (term, node));
             return Ok(());
         };
-        // Into a tensor of its own: a direction may still read what it wrote.
-        let sum = self.device.zeros(value.spec())?;
         let op = Accumulate::new(value.spec().clone())?;
+        if *owner != node {
+            return self.device.run(&op, Direction::Update, &[first, &term]);
+        }
+        let sum = self.device.zeros(value.spec())?;
         self.device.run(&op, Direction::Update, &[&sum, first])?;
         self.device.run(&op, Direction::Update, &[&sum, &term])?;
-        gradients.by_value.insert(value.id, sum);
+        gradients.by_value.insert(value.id, (sum, node));
         Ok(())
     }
 }

@@ -166,6 +166,9 @@ pub struct TrainArgs {
     /// Write the loss to metrics.jsonl every N steps
     #[arg(long, value_name = "N")]
     pub log_every: Option<NonZeroU64>,
+    /// Run every step through the tape instead of replaying a recorded one: slower, the same numbers
+    #[arg(long)]
+    pub eager: bool,
     /// Run folder to write [default: runs/RECIPE-TIME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -435,6 +438,7 @@ impl Cli {
                 overrides: Overrides { epochs: Some(2), ..Overrides::default() },
                 init: None,
                 log_every: None,
+                eager: false,
                 out: None,
                 quiet: false,
             }))

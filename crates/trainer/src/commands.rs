@@ -85,6 +85,7 @@ async fn train(cli: &Cli, args: &TrainArgs) -> anyhow::Result<()> {
         dataset: &dataset,
         metrics: folder.metrics()?,
         log_every: args.log_every.map(Into::into),
+        eager: args.eager,
         progress: TrainingProgress::new(display, recipe.train.epochs, images),
     }
     .run(&model)

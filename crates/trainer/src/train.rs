@@ -10,8 +10,10 @@ use crate::network::Layer;
 use crate::progress::TrainingProgress;
 use crate::recipe::{Order, Recipe};
 use fashion_mnist::{Dataset, SplitError, epoch_order, split_validation};
+use kernels::Plan;
 use reference::ops::{Accumulate, BatchNormMode};
 use reference::{Array, Direction, TensorSpec};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use tape::{Device, Optimizer, Tape, Tensor};
 
@@ -53,33 +55,63 @@ pub struct Trained {
 /// Sums over batches, kept on the device: `[sum of losses, correct predictions]`.
 struct Totals {
     sum: Tensor,
-    images: usize,
 }
 
 impl Totals {
     fn new(device: &Device) -> Result<Self, tape::Error> {
-        Ok(Self { sum: device.zeros(&TensorSpec::plain([2]))?, images: 0 })
+        Ok(Self { sum: device.zeros(&TensorSpec::plain([2]))? })
     }
 
-    fn add(&mut self, device: &Device, metrics: &Tensor, images: usize) -> Result<(), tape::Error> {
-        device.run(&Accumulate::new(TensorSpec::plain([2]))?, Direction::Update, &[&self.sum, metrics])?;
-        self.images += images;
-        Ok(())
+    fn add(&self, device: &Device, metrics: &Tensor) -> Result<(), tape::Error> {
+        device.run(&Accumulate::new(TensorSpec::plain([2]))?, Direction::Update, &[&self.sum, metrics])
     }
 
-    /// Waits for the means so far.
-    async fn scores(&self, device: &Device) -> Result<Scores, tape::Error> {
+    /// Waits for the means over the `images` that were added.
+    async fn scores(&self, device: &Device, images: usize) -> Result<Scores, tape::Error> {
         let sums = device.read(&self.sum).await?;
         let mean = |index: usize| {
             let sum = sums.real().get(index).copied().unwrap_or(f32::NAN);
-            f64::from(sum) / self.images as f64
+            f64::from(sum) / images as f64
         };
         Ok(Scores { loss: mean(0), accuracy: mean(1) })
     }
 
-    fn clear(&mut self, device: &Device) -> Result<(), tape::Error> {
-        self.images = 0;
+    fn clear(&self, device: &Device) -> Result<(), tape::Error> {
         device.write(&self.sum, Array::Real(vec![0.0; 2]))
+    }
+}
+
+/// What a step works on, all of it on the device.
+struct Step<'a> {
+    recipe: &'a Recipe,
+    model: &'a Model,
+    images: &'a Images,
+    visit: &'a Visit,
+    optimizer: &'a Optimizer,
+    /// The gradient of the loss by itself.
+    one: &'a Tensor,
+    rates: &'a Tensor,
+    totals: &'a [&'a Totals],
+}
+
+impl Step<'_> {
+    /// One step on the next `n` images. Uploads nothing and waits for nothing, so it can be recorded.
+    fn run(&self, device: &Device, n: usize) -> Result<(), tape::Error> {
+        let (x, labels) = self.images.gather(device, self.visit, n)?;
+        let tape = Tape::new(device);
+        let pass = Pass { batch_norm: BatchNormMode::Training, dropout: Some(&self.visit.counter) };
+        let forward = self.model.forward(&tape, &x, pass)?;
+        let (loss, metrics) = tape.softmax_cross_entropy(&forward.logits, &tape.constant(&labels))?;
+        let gradients = tape.backward_from(&loss, self.one)?;
+        // After the last reader of this step's counter, before the first reader of its rates.
+        let schedule = self.recipe.optimizer.schedule(n)?;
+        device.run(&schedule, Direction::Update, &[&self.visit.counter, self.rates])?;
+        let grads: Vec<Option<&Tensor>> = self.model.gradients(&forward, &gradients).map(|(_, grad)| grad).collect();
+        self.optimizer.step(device, self.rates, &grads)?;
+        for totals in self.totals {
+            totals.add(device, metrics.tensor())?;
+        }
+        Ok(())
     }
 }
 
@@ -95,6 +127,8 @@ pub struct Trainer<'a> {
     pub metrics: MetricsWriter,
     /// Steps between lines of step losses; `None` writes none.
     pub log_every: Option<u64>,
+    /// Whether each step is run by the tape, even where a recorded plan could be replayed.
+    pub eager: bool,
     /// What a person sees.
     pub progress: TrainingProgress,
 }
@@ -116,8 +150,22 @@ impl Trainer<'_> {
         let last_step = recipe.train.max_steps.unwrap_or(u64::MAX);
 
         let mut trained = Trained { epochs: 0, steps: 0, seconds: 0.0, validation: None };
-        let mut since_log = Totals::new(device)?;
-        let mut epoch_totals = Totals::new(device)?;
+        let epoch_totals = Totals::new(device)?;
+        let since_log = Totals::new(device)?;
+        let totals: &[&Totals] = if self.log_every.is_some() { &[&epoch_totals, &since_log] } else { &[&epoch_totals] };
+        let step = Step {
+            recipe,
+            model,
+            images: &images,
+            visit: &visit,
+            optimizer: &optimizer,
+            one: &one,
+            rates: &rates,
+            totals,
+        };
+        // One for each batch size there is: the usual one, and that of a smaller last batch.
+        let mut plans: HashMap<usize, Plan> = HashMap::new();
+        let mut images_since_log = 0;
         for epoch in 1..=recipe.train.epochs {
             if trained.steps == last_step {
                 break;
@@ -127,6 +175,7 @@ impl Trainer<'_> {
             trained.epochs = epoch;
             self.progress.begin(epoch);
             epoch_totals.clear(device)?;
+            let mut images_of_epoch = 0;
             if recipe.train.order == Order::Shuffled {
                 visit.reorder(device, &epoch_order(&partition.train, seed, epoch))?;
             }
@@ -138,33 +187,39 @@ impl Trainer<'_> {
                 if trained.steps == last_step || (n == 1 && normalises) {
                     break;
                 }
-                let metrics = self.step(model, &images, &visit, n, &one, &rates, &optimizer)?;
+                if !self.eager && !plans.contains_key(&n) {
+                    let plan = device.record(|recorder| step.run(recorder, n))?;
+                    plans.extend(plan.map(|plan| (n, plan)));
+                }
+                match plans.get(&n) {
+                    Some(plan) => device.replay(plan)?,
+                    None => step.run(device, n)?,
+                }
                 trained.steps += 1;
-                epoch_totals.add(device, &metrics, n)?;
-                if let Some(every) = self.log_every {
-                    since_log.add(device, &metrics, n)?;
-                    if trained.steps.is_multiple_of(every) {
-                        let loss = since_log.scores(device).await?.loss;
-                        self.metrics.write(&Record::Step { step: trained.steps, loss })?;
-                        since_log.clear(device)?;
-                    }
+                images_of_epoch += n;
+                images_since_log += n;
+                if self.log_every.is_some_and(|every| trained.steps.is_multiple_of(every)) {
+                    let loss = since_log.scores(device, images_since_log).await?.loss;
+                    self.metrics.write(&Record::Step { step: trained.steps, loss })?;
+                    finite(loss, trained.steps)?;
+                    since_log.clear(device)?;
+                    images_since_log = 0;
                 }
                 let scores = if shown.elapsed() >= PROGRESS {
-                    shown = Instant::now();
-                    let scores = epoch_totals.scores(device).await?;
+                    let scores = epoch_totals.scores(device, images_of_epoch).await?;
                     finite(scores.loss, trained.steps)?;
+                    shown = Instant::now();
                     Some(scores)
                 } else {
-                    device.submit()?;
                     None
                 };
                 self.progress.advance(n as u64, scores);
             }
 
-            let train = epoch_totals.scores(device).await?;
+            let train = epoch_totals.scores(device, images_of_epoch).await?;
             let seconds = begin.elapsed().as_secs_f64();
             trained.seconds += seconds;
-            if epoch_totals.images > 0 {
+            if images_of_epoch > 0 {
                 finite(train.loss, trained.steps)?;
             }
             trained.validation = None;
@@ -172,41 +227,14 @@ impl Trainer<'_> {
                 let labels = self.dataset.train.labels();
                 trained.validation = Some(evaluate(device, model, &images, &partition.validation, labels).await?);
             }
-            let validation =
-                trained.validation.as_ref().map(|v| Scores { loss: v.loss, accuracy: v.accuracy });
-            let samples_per_second = epoch_totals.images as f64 / seconds;
+            let validation = trained.validation.as_ref().map(|v| Scores { loss: v.loss, accuracy: v.accuracy });
+            let samples_per_second = images_of_epoch as f64 / seconds;
             let steps = trained.steps;
             let line = Epoch { epoch, steps, train, validation, seconds, samples_per_second };
             self.metrics.write(&Record::Epoch(line.clone()))?;
             self.progress.end(&line);
         }
         Ok(trained)
-    }
-
-    /// One step on the next `n` images. Returned: `[sum of losses, correct predictions]` of them.
-    fn step(
-        &self,
-        model: &Model,
-        images: &Images,
-        visit: &Visit,
-        n: usize,
-        one: &Tensor,
-        rates: &Tensor,
-        optimizer: &Optimizer,
-    ) -> Result<Tensor, tape::Error> {
-        let device = self.device;
-        let (x, labels) = images.gather(device, visit, n)?;
-        let tape = Tape::new(device);
-        let pass = Pass { batch_norm: BatchNormMode::Training, dropout: Some(&visit.counter) };
-        let forward = model.forward(&tape, &x, pass)?;
-        let (loss, metrics) = tape.softmax_cross_entropy(&forward.logits, &tape.constant(&labels))?;
-        let gradients = tape.backward_from(&loss, one)?;
-        // After the last reader of this step's counter, before the first reader of its rates.
-        let schedule = self.recipe.optimizer.schedule(n)?;
-        device.run(&schedule, Direction::Update, &[&visit.counter, rates])?;
-        let grads: Vec<Option<&Tensor>> = model.gradients(&forward, &gradients).map(|(_, grad)| grad).collect();
-        optimizer.step(device, rates, &grads)?;
-        Ok(metrics.tensor().clone())
     }
 }
 
