@@ -1,5 +1,11 @@
 //! Numeric parity. The tests are in `tests/tests`; here is what they share.
 
+pub mod agreement;
+pub mod altered;
+pub mod lanes;
+pub mod planted;
+pub mod way;
+
 use kernels::{Gpu, Options};
 use std::sync::OnceLock;
 

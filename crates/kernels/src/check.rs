@@ -8,18 +8,21 @@ use crate::{Error, Gpu, Row, Tensor, layout};
 use reference::cases::Case;
 use reference::philox::philox4x32;
 use reference::tolerance::Tolerance;
-use reference::{Access, Arg, Array, DType, Direction, Domain, Operation, TensorSpec};
+use reference::{Access, Arg, Array, DType, Direction, Domain, Layout, Operation, TensorSpec};
 use std::collections::HashMap;
 use std::fmt;
 
 /// Words on each side of every tensor that no kernel may touch.
 const FENCE: usize = 64;
 
-/// What stands in a fence: a NaN, so that reading it is noticed too.
-const SENTINEL: u32 = 0x7fc5_ea1d;
+/// What stands in a fence, plus the number of the argument: a NaN, so that reading it is noticed
+/// too. A signalling one: arithmetic turns it into a quiet one, whereas a quiet NaN that a kernel
+/// reads past one tensor would come out as it went in, and be the right word to write past another.
+const SENTINEL: u32 = 0x7f85_ea00;
 
-/// What stands in an output before the launch.
-const UNWRITTEN: u32 = 0x7fc0_dead;
+/// What stands in an output before the launch. Signalling, so that a sum that starts from it is told
+/// from what was never written.
+const UNWRITTEN: u32 = 0x7f80_dead;
 
 /// What a kernel is fed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +31,59 @@ pub enum Data {
     Integers,
     /// Reals between -1 and 1.
     Reals,
+    /// The same with a NaN here and there in the first argument. It must reach the outputs that the
+    /// reference says, and no others: divergence is seen, and not spread.
+    Nans,
+    /// The same with 1000 added to the first argument: nothing may overflow, or cancel where the
+    /// formula subtracts a mean or a maximum.
+    Offset,
 }
+
+impl Data {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Integers, Self::Reals, Self::Nans, Self::Offset];
+
+    /// As it stands on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Integers => "integers",
+            Self::Reals => "reals",
+            Self::Nans => "nans",
+            Self::Offset => "offset",
+        }
+    }
+
+    /// How far a row may be from the reference.
+    pub fn tolerance(self, op: &dyn Operation, direction: Direction) -> Tolerance {
+        let terms = op.terms(direction);
+        match self {
+            Self::Integers if op.exact_on_integers(direction) => Tolerance::EXACT,
+            Self::Integers => Tolerance::for_terms(terms, 16.0),
+            Self::Reals | Self::Nans => Tolerance::for_terms(terms, 1.0),
+            Self::Offset => Tolerance::for_terms(terms, OFFSET.into()),
+        }
+    }
+
+    /// Puts what is extreme about the data into the first argument; the others follow from it.
+    fn into_first(self, values: &mut Array<f32>, seed: u64) {
+        let len = values.len() as u64;
+        for (i, value) in values.real_mut().iter_mut().enumerate() {
+            match self {
+                Self::Integers | Self::Reals => {}
+                // One at least, at a place that differs from seed to seed.
+                Self::Nans if i as u64 % NAN_EVERY.min(len) == seed % NAN_EVERY.min(len) => *value = f32::NAN,
+                Self::Nans => {}
+                Self::Offset => *value += OFFSET,
+            }
+        }
+    }
+}
+
+/// What is added to every element of the first argument.
+const OFFSET: f32 = 1000.0;
+
+/// From one NaN to the next. A prime, so that they fall into different channels.
+const NAN_EVERY: u64 = 61;
 
 /// A launch that agreed with the reference.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -37,6 +92,48 @@ pub struct Agreement {
     pub elements: usize,
     /// The largest absolute difference.
     pub worst: f64,
+    /// The largest difference as a share of the largest magnitude in its tensor. (As a share of the
+    /// element itself it would say nothing where terms cancel.)
+    pub relative: f64,
+    /// The largest difference in units in the last place of the largest magnitude in its tensor.
+    pub ulps: f64,
+    /// The largest difference as a share of what its element's bound allows: 1 is just accepted.
+    pub of_bound: f64,
+}
+
+impl Agreement {
+    /// Two launches taken together.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            elements: self.elements + other.elements,
+            worst: self.worst.max(other.worst),
+            relative: self.relative.max(other.relative),
+            ulps: self.ulps.max(other.ulps),
+            of_bound: self.of_bound.max(other.of_bound),
+        }
+    }
+
+    /// The elements of one tensor, got and expected, which were all accepted.
+    fn of(pairs: &[(f64, f64)], tolerance: Tolerance) -> Self {
+        let mut agreement = Self { elements: pairs.len(), ..Self::default() };
+        let mut scale = 0.0_f64;
+        // Equal infinities have no distance, nor have two NaN.
+        for &(got, expected) in pairs.iter().filter(|(got, expected)| got.is_finite() && expected.is_finite()) {
+            scale = scale.max(got.abs()).max(expected.abs());
+            let distance = (got - expected).abs();
+            if distance > 0.0 {
+                agreement.worst = agreement.worst.max(distance);
+                let bound = tolerance.atol + tolerance.rtol * expected.abs();
+                agreement.of_bound = agreement.of_bound.max(distance / bound);
+            }
+        }
+        if agreement.worst > 0.0 {
+            let top = (scale as f32).min(f32::MAX);
+            agreement.relative = agreement.worst / scale;
+            agreement.ulps = agreement.worst / f64::from(top - top.next_down());
+        }
+        agreement
+    }
 }
 
 /// A launch that did not.
@@ -55,6 +152,14 @@ pub struct Failure {
     pub seed: u64,
     /// What was wrong.
     pub fault: Fault,
+}
+
+impl Failure {
+    /// The command that repeats it, for a case of the operation's own table.
+    pub fn repeat(&self) -> String {
+        let Self { row, case, data, seed, .. } = self;
+        format!("cargo run --release -p trainer -- kernels check {row} --case '{case}' --data {} --seed {seed}", data.name())
+    }
 }
 
 /// What was wrong with a launch.
@@ -80,6 +185,8 @@ pub enum Fault {
     Differs {
         /// The tensor.
         arg: &'static str,
+        /// What its dimensions mean.
+        layout: Layout,
         /// Where it is worst, in the order of the host layout's dimensions.
         at: Vec<usize>,
         /// The kernel's element.
@@ -97,27 +204,47 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// Which check found it.
+    pub fn caught_by(&self) -> &'static str {
+        match self {
+            Self::Launch(_) => "launch",
+            Self::Fence { .. } => "fence",
+            Self::InputChanged { .. } => "input",
+            Self::Differs { unwritten: 1.., .. } => "unwritten",
+            Self::Differs { got, expected, .. } if got.is_nan() != expected.is_nan() => "nan",
+            Self::Differs { tolerance: Tolerance::EXACT, .. } => "exact",
+            Self::Differs { .. } => "tolerance",
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Launch(error) => write!(f, "did not run: {error}"),
             Self::Fence { arg, at } => write!(f, "wrote outside of `{arg}`, at word {at}"),
             Self::InputChanged { arg, at } => write!(f, "changed its input `{arg}` at {at:?}"),
-            Self::Differs { arg, at, got, expected, tolerance, wrong, elements, unwritten } => write!(
+            Self::Differs { arg, layout, at, got, expected, tolerance, wrong, elements, unwritten } => write!(
                 f,
-                "`{arg}` is {got} at {at:?}, expected {expected} (within {:.1e} + {:.1e} relative); \
+                "`{arg}` is {got} at {}, expected {expected} (within {:.1e} + {:.1e} relative); \
                  {wrong} of {elements} elements differ, {unwritten} were never written",
-                tolerance.atol, tolerance.rtol
+                place(*layout, at),
+                tolerance.atol,
+                tolerance.rtol
             ),
         }
     }
 }
 
+/// By argument name, the values before and after a direction.
+type Values = HashMap<&'static str, (Array<f32>, Array<f32>)>;
+
 /// Made-up arguments of a problem and what the reference makes of them, by argument name.
 #[derive(Clone, Debug)]
 pub struct Problem {
     /// Values before and after each direction.
-    directions: HashMap<Direction, HashMap<&'static str, (Array<f32>, Array<f32>)>>,
+    directions: HashMap<Direction, Values>,
 }
 
 impl Problem {
@@ -132,11 +259,15 @@ impl Problem {
             let mut before = Vec::with_capacity(signature.len());
             for (index, arg) in signature.iter().enumerate() {
                 let stream = (number * 64 + index) as u32;
-                before.push(match (arg.access, known.get(arg.name)) {
+                let mut values = match (arg.access, known.get(arg.name)) {
                     (Access::Write, _) => Array::zeros(&arg.spec),
                     (_, Some(value)) => value.clone(),
                     (_, None) => sample(&arg.spec, op.domain(arg.name), data, seed, stream),
-                });
+                };
+                if (number, index) == (0, 0) {
+                    data.into_first(&mut values, seed);
+                }
+                before.push(values);
             }
             let mut after = before.clone();
             let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
@@ -167,9 +298,9 @@ fn sample(spec: &TensorSpec, domain: Domain, data: Data, seed: u64, stream: u32)
         (DType::Index, Domain::Below(bound), _) => Array::Index(words.map(|w| w % bound.max(1)).collect()),
         (DType::Index, ..) => Array::Index(words.collect()),
         (_, Domain::Positive, Data::Integers) => Array::Real(words.map(|w| (w % 4 + 1) as f32).collect()),
-        (_, Domain::Positive, Data::Reals) => Array::Real(words.map(|w| 0.5 + unit(w)).collect()),
+        (_, Domain::Positive, _) => Array::Real(words.map(|w| 0.5 + unit(w)).collect()),
         (_, _, Data::Integers) => Array::Real(words.map(|w| (w % 9) as f32 - 4.0).collect()),
-        (_, _, Data::Reals) => Array::Real(words.map(|w| 2.0 * unit(w) - 1.0).collect()),
+        _ => Array::Real(words.map(|w| 2.0 * unit(w) - 1.0).collect()),
     }
 }
 
@@ -185,8 +316,7 @@ pub async fn check(
         let (case, op) = (case.name.clone(), format!("{:?}", case.op));
         Box::new(Failure { row: row.id(), op, case, data, seed, fault })
     };
-    let problem =
-        Problem::new(&*case.op, data, seed).map_err(|error| failure(Fault::Launch(error.to_string())))?;
+    let problem = Problem::new(&*case.op, data, seed).map_err(|error| failure(Fault::Launch(error.to_string())))?;
     check_problem(gpu, row, &*case.op, data, &problem)
         .await
         .map_err(|error| failure(Fault::Launch(error.to_string())))?
@@ -203,20 +333,16 @@ pub async fn check_problem(
 ) -> Result<Result<Agreement, Fault>, Error> {
     let direction = row.direction();
     let signature = op.signature(direction);
-    let tolerance = match data {
-        Data::Integers if op.exact_on_integers(direction) => Tolerance::EXACT,
-        Data::Integers => Tolerance::for_terms(op.terms(direction), 16.0),
-        Data::Reals => Tolerance::for_terms(op.terms(direction), 1.0),
-    };
+    let tolerance = data.tolerance(op, direction);
     let no_values = HashMap::new();
     let values = problem.directions.get(&direction).unwrap_or(&no_values);
     let mut fenced = Vec::new();
-    for arg in &signature {
+    for (number, arg) in (0..).zip(&signature) {
         let words = match values.get(arg.name) {
             Some((before, _)) if arg.access != Access::Write => layout::to_device(&arg.spec, before),
             _ => vec![UNWRITTEN; arg.spec.len()],
         };
-        fenced.push(Fenced::new(gpu, arg, words)?);
+        fenced.push(Fenced::new(gpu, arg, words, SENTINEL + number)?);
     }
     let tensors: Vec<&Tensor> = fenced.iter().map(|fenced| &fenced.tensor).collect();
     gpu.launch(row, op, &tensors)?;
@@ -239,10 +365,9 @@ pub async fn check_problem(
         if let Some((_, expected)) = values.get(arg.name) {
             let unwritten = inside.iter().filter(|&&word| word == UNWRITTEN).count();
             match compare(arg, &host, expected, tolerance, unwritten) {
-                Ok(worst) => agreement.worst = agreement.worst.max(worst),
+                Ok(agreed) => agreement = agreement.and(agreed),
                 Err(fault) => return Ok(Err(fault)),
             }
-            agreement.elements += expected.len();
         }
     }
     Ok(Ok(agreement))
@@ -253,34 +378,35 @@ struct Fenced {
     whole: Tensor,
     tensor: Tensor,
     before: Vec<u32>,
+    sentinel: u32,
 }
 
 impl Fenced {
-    fn new(gpu: &Gpu, arg: &Arg, before: Vec<u32>) -> Result<Self, Error> {
-        let fence = [SENTINEL; FENCE];
+    fn new(gpu: &Gpu, arg: &Arg, before: Vec<u32>, sentinel: u32) -> Result<Self, Error> {
+        let fence = [sentinel; FENCE];
         let words = [&fence[..], &before, &fence[..]].concat();
         let whole = gpu.empty(&TensorSpec::index([words.len()]))?;
         gpu.write_words(&whole, &words)?;
         let tensor = whole.within(FENCE, arg.spec.clone())?;
-        Ok(Self { whole, tensor, before })
+        Ok(Self { whole, tensor, before, sentinel })
     }
 
     /// The first fence word that was changed, counted from the tensor's start.
     fn breach(&self, words: &[u32]) -> Option<isize> {
         let inside = FENCE..FENCE + self.before.len();
-        let at = (0..words.len()).find(|at| !inside.contains(at) && words[*at] != SENTINEL)?;
+        let at = (0..words.len()).find(|at| !inside.contains(at) && words[*at] != self.sentinel)?;
         Some(at as isize - FENCE as isize)
     }
 }
 
-/// Compares element by element; the largest difference if all are within the tolerance.
+/// Compares element by element; the largest differences if all are within the tolerance.
 fn compare(
     arg: &Arg,
     got: &Array<f32>,
     expected: &Array<f32>,
     tolerance: Tolerance,
     unwritten: usize,
-) -> Result<f64, Fault> {
+) -> Result<Agreement, Fault> {
     let pairs: Vec<(f64, f64)> = match (got, expected) {
         (Array::Index(got), Array::Index(expected)) => {
             got.iter().zip(expected).map(|(&g, &e)| (f64::from(g), f64::from(e))).collect()
@@ -295,7 +421,8 @@ fn compare(
     };
     let wrong = pairs.iter().filter(|(got, expected)| !tolerance.accepts(*got, *expected));
     match wrong.clone().count() {
-        0 => Ok(pairs.iter().map(|&(g, e)| (g - e).abs()).filter(|d| d.is_finite()).fold(0.0, f64::max)),
+        // What was never written holds a NaN, and would pass where one is expected.
+        0 if unwritten == 0 => Ok(Agreement::of(&pairs, tolerance)),
         wrong => {
             let worst = (0..pairs.len())
                 .filter(|&i| !tolerance.accepts(pairs[i].0, pairs[i].1))
@@ -303,9 +430,20 @@ fn compare(
                 .unwrap_or_default();
             let (got, expected) = pairs[worst];
             let at = coordinates(&arg.spec.dims, worst);
-            Err(Fault::Differs { arg: arg.name, at, got, expected, tolerance, wrong, elements: pairs.len(), unwritten })
+            let (arg, layout, elements) = (arg.name, arg.spec.layout, pairs.len());
+            Err(Fault::Differs { arg, layout, at, got, expected, tolerance, wrong, elements, unwritten })
         }
     }
+}
+
+/// Coordinates with the names of their dimensions, where these have names: `(n 2, c 0, h 5, w 3)`.
+fn place(layout: Layout, at: &[usize]) -> String {
+    let names = layout.dims();
+    if names.len() != at.len() {
+        return format!("{at:?}");
+    }
+    let named: Vec<String> = names.iter().zip(at).map(|(name, at)| format!("{name} {at}")).collect();
+    format!("({})", named.join(", "))
 }
 
 /// The coordinates of a row-major position.
@@ -321,4 +459,35 @@ fn coordinates(dims: &[usize], mut position: usize) -> Vec<usize> {
         .collect();
     at.reverse();
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_element_is_named_by_its_coordinates() {
+        let spec = TensorSpec::image(2, 3, 4, 5);
+        let (mut got, expected) = (vec![1.0; spec.len()], Array::Real(vec![1.0; spec.len()]));
+        let flat = |[n, c, h, w]: [usize; 4]| ((n * 3 + c) * 4 + h) * 5 + w;
+        (got[flat([0, 2, 3, 4])], got[flat([1, 0, 2, 3])]) = (1.5, 3.0);
+        let arg = Arg::write("y", spec);
+        let fault = compare(&arg, &Array::Real(got), &expected, Tolerance::EXACT, 0).expect_err("a difference");
+        let text = fault.to_string();
+        assert!(text.starts_with("`y` is 3 at (n 1, c 0, h 2, w 3), expected 1 "), "{text}");
+        assert!(text.contains("2 of 120 elements differ"), "{text}");
+        assert_eq!(place(Layout::Plain, &[7]), "[7]");
+    }
+
+    #[test]
+    fn distances_are_measured_by_the_largest_element_and_by_the_bound() {
+        let tolerance = Tolerance { atol: 0.5, rtol: 0.125 };
+        let agreed = Agreement::of(&[(0.25, 0.0), (-3.0, -2.5), (f64::NAN, f64::NAN), (4.0, 4.0)], tolerance);
+        let expected = Agreement { elements: 4, worst: 0.5, relative: 0.125, ulps: 0.5 * 4_194_304.0, of_bound: 0.5 / 0.8125 };
+        assert_eq!(agreed, expected);
+        let one_ulp = f64::from(1.5_f32.next_up());
+        assert_eq!(Agreement::of(&[(1.5, one_ulp)], tolerance).ulps, 1.0);
+        assert_eq!(Agreement::of(&[(0.0, -0.0), (f64::INFINITY, f64::INFINITY)], Tolerance::EXACT).ulps, 0.0);
+        assert_eq!(agreed.and(Agreement::default()), agreed);
+    }
 }

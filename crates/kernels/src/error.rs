@@ -101,6 +101,9 @@ pub enum Error {
     /// wgpu reported an error in what was recorded: a defect of this library.
     #[error("the graphics API refused a command: {0}")]
     Validation(String),
+    /// The device cannot time dispatches.
+    #[error("the device has no timestamp queries, so dispatches cannot be timed one by one")]
+    NoTimestamps,
     /// Something that needs the device to run was asked of a recording.
     #[error("cannot {0} while recording a plan: nothing runs before it is replayed")]
     Recording(&'static str),

@@ -98,6 +98,11 @@ struct BindKey {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Dispatch {
+    row: &'static str,
+    stage: usize,
+    /// Of the whole launch, counted at its first stage.
+    flops: u64,
+    bytes: u64,
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     groups: [u32; 3],
@@ -205,6 +210,60 @@ impl Gpu {
         if full { self.submit() } else { Ok(()) }
     }
 
+    /// Replays a plan with a timestamp before and after every dispatch. Each then runs alone, so the
+    /// sum is more than a replay takes. Needs `TIMESTAMP_QUERY`.
+    pub async fn profile(&self, plan: &Plan) -> Result<Vec<Timing>, Error> {
+        self.must_run("profile")?;
+        self.submit()?;
+        if !self.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return Err(Error::NoTimestamps);
+        }
+        let Inner { device, queue, .. } = &*self.inner;
+        let period = f64::from(queue.get_timestamp_period());
+        let mut timings = Vec::with_capacity(plan.dispatches.len());
+        // A query set holds 4096 timestamps.
+        for dispatches in plan.dispatches.chunks(2048) {
+            let count = 2 * dispatches.len() as u32;
+            let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("profile"),
+                ty: wgpu::QueryType::Timestamp,
+                count,
+            });
+            let resolved = device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("profile"),
+                size: u64::from(count) * 8,
+                usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+                mapped_at_creation: false,
+            });
+            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            for (dispatch, index) in dispatches.iter().zip((0..).step_by(2)) {
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                    label: Some(dispatch.row),
+                    timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                        query_set: &queries,
+                        beginning_of_pass_write_index: Some(index),
+                        end_of_pass_write_index: Some(index + 1),
+                    }),
+                });
+                let [x, y, z] = dispatch.groups;
+                pass.set_pipeline(&dispatch.pipeline);
+                pass.set_bind_group(0, &dispatch.bind_group, &[]);
+                pass.dispatch_workgroups(x, y, z);
+            }
+            encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
+            let bytes = self.download(encoder, &resolved, 0, u64::from(count) * 8).await?;
+            let (ticks, _) = bytes.as_chunks::<8>();
+            for (dispatch, pair) in dispatches.iter().zip(ticks.chunks(2)) {
+                let [begin, end] = [0, 1].map(|i| pair.get(i).map_or(0, |ticks| u64::from_le_bytes(*ticks)));
+                // A clock that stands still or runs backwards has measured nothing.
+                let nanoseconds = end.checked_sub(begin).filter(|&t| t > 0).map(|ticks| ticks as f64 * period);
+                let Dispatch { row, stage, flops, bytes, groups, .. } = *dispatch;
+                timings.push(Timing { row, stage, groups, flops, bytes, nanoseconds });
+            }
+        }
+        Ok(timings)
+    }
+
     fn must_run(&self, what: &'static str) -> Result<(), Error> {
         if self.stream.recording.is_some() { Err(Error::Recording(what)) } else { Ok(()) }
     }
@@ -213,7 +272,7 @@ impl Gpu {
     pub fn empty(&self, spec: &TensorSpec) -> Result<Tensor, Error> {
         spec.check("tensor", "a tensor")?;
         let buffer = Arc::new(self.stream.pool.take(&self.inner.device, spec.len())?);
-        let tensor = Tensor { spec: spec.clone(), buffer, offset: 0 };
+        let tensor = Tensor { spec: spec.clone(), buffer, offset: 0, slack: 0 };
         if self.inner.poison && self.stream.recording.is_none() {
             self.write_words(&tensor, &vec![POISON; spec.len()])?;
         }
@@ -259,17 +318,28 @@ impl Gpu {
     pub async fn read_words(&self, tensor: &Tensor) -> Result<Vec<u32>, Error> {
         self.must_run("read")?;
         self.submit()?;
-        let Inner { device, queue, .. } = &*self.inner;
         let bytes = tensor.spec.len() as u64 * 4;
-        let staging = device.create_buffer(&wgpu::BufferDescriptor {
+        let encoder = self.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let bytes = self.download(encoder, &tensor.buffer.raw, tensor.offset, bytes).await?;
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
+    }
+
+    /// Runs what is encoded, waits, and returns these bytes of a buffer.
+    async fn download(
+        &self,
+        mut encoder: wgpu::CommandEncoder,
+        from: &wgpu::Buffer,
+        offset: u64,
+        bytes: u64,
+    ) -> Result<Vec<u8>, Error> {
+        let staging = self.inner.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("read-back"),
             size: bytes,
             usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
             mapped_at_creation: false,
         });
-        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(&tensor.buffer.raw, tensor.offset, &staging, 0, bytes);
-        let submission = queue.submit([encoder.finish()]);
+        encoder.copy_buffer_to_buffer(from, offset, &staging, 0, bytes);
+        let submission = self.inner.queue.submit([encoder.finish()]);
         let mapped = Arc::new(Mutex::new(Mapped::default()));
         staging.map_async(wgpu::MapMode::Read, .., {
             let mapped = Arc::clone(&mapped);
@@ -295,7 +365,7 @@ impl Gpu {
         .await;
         outcome.map_err(|error| self.fault().unwrap_or(Error::DeviceLost(error)))?;
         let view = staging.get_mapped_range(..).map_err(|error| Error::DeviceLost(error.to_string()))?;
-        Ok(bytemuck::pod_collect_to_vec(&view))
+        Ok(view.to_vec())
     }
 
     /// Waits until everything recorded so far has run.
@@ -321,7 +391,7 @@ impl Gpu {
         let mut encoder = self.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for Dispatch { pipeline, bind_group, groups: [x, y, z] } in pending.drain(..) {
+            for Dispatch { pipeline, bind_group, groups: [x, y, z], .. } in pending.drain(..) {
                 pass.set_pipeline(&pipeline);
                 pass.set_bind_group(0, &bind_group, &[]);
                 pass.dispatch_workgroups(x, y, z);
@@ -445,7 +515,12 @@ impl Gpu {
                     entries: &entries,
                 })
             });
-            let dispatch = Dispatch { pipeline: stage.pipeline.clone(), bind_group: bind_group.clone(), groups };
+            let (flops, bytes) = match index {
+                0 => (op.flops(row.direction()), args.iter().map(|tensor| tensor.spec.len() as u64 * 4).sum()),
+                _ => (0, 0),
+            };
+            let (pipeline, bind_group) = (stage.pipeline.clone(), bind_group.clone());
+            let dispatch = Dispatch { row: row.id(), stage: index, flops, bytes, pipeline, bind_group, groups };
             drop(bind_groups);
             lock(&self.stream.pending).push(dispatch);
         }
@@ -598,6 +673,23 @@ impl Plan {
     }
 }
 
+/// What one dispatch of a plan took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timing {
+    /// The kernel row.
+    pub row: &'static str,
+    /// Which of its stages.
+    pub stage: usize,
+    /// Workgroups along x, y, z.
+    pub groups: [u32; 3],
+    /// Floating-point operations of the whole launch; 0 but for its first stage.
+    pub flops: u64,
+    /// Bytes of the launch's arguments, each counted once; 0 but for its first stage.
+    pub bytes: u64,
+    /// Device time; `None` where the timestamps were unusable.
+    pub nanoseconds: Option<f64>,
+}
+
 /// What a mapping callback leaves for the future that waits for it.
 #[derive(Default)]
 struct Mapped {
@@ -615,9 +707,9 @@ fn check_arguments(op: &'static str, signature: &[reference::Arg], args: &[&Tens
         });
     }
     for (index, (arg, tensor)) in signature.iter().zip(args).enumerate() {
-        // Dimensions may be regrouped (a flattened image), the elements may not.
+        // Layouts count: on the device they differ in the order of their elements.
         let (want, got) = (&arg.spec, &tensor.spec);
-        if (want.dtype, want.len()) != (got.dtype, got.len()) {
+        if want != got {
             return Err(Error::Mismatch {
                 op,
                 what: format!("argument `{}`", arg.name),

@@ -18,7 +18,7 @@ mod shader;
 
 pub use adapter::{Wish, adapters};
 pub use error::Error;
-pub use gpu::{Gpu, Options, Plan};
+pub use gpu::{Gpu, Options, Plan, Timing};
 pub use kernel::{Kernel, Needs, Overrides, Prefer, Row, Scratch, Source, Stage, Table};
 pub use memory::Tensor;
 pub use shader::{Binding, BindingKind, Shader};

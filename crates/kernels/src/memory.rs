@@ -81,6 +81,8 @@ pub struct Tensor {
     pub(crate) buffer: Arc<Buffer>,
     /// Where the tensor starts in its buffer, in bytes.
     pub(crate) offset: u64,
+    /// Words bound past its end.
+    pub(crate) slack: usize,
 }
 
 impl Tensor {
@@ -91,6 +93,10 @@ impl Tensor {
 
     /// A tensor inside this one, from word `offset` on: for tests that fence a tensor with
     /// sentinels. The offset must be a multiple of 64 words, as WebGPU binds no others.
+    ///
+    /// A kernel gets all of this tensor from there on, as much as lies beyond the one inside. If
+    /// the binding ended with it, a robust driver would drop what is written past the end, and read
+    /// zeros there, and the kernel that does so would look right.
     pub fn within(&self, offset: usize, spec: TensorSpec) -> Result<Self, Error> {
         if !offset.is_multiple_of(64) || offset + spec.len() > self.spec.len() {
             return Err(Error::Mismatch {
@@ -100,14 +106,15 @@ impl Tensor {
                 expected: format!("a multiple of 64 words into {}", self.spec),
             });
         }
-        Ok(Self { spec, buffer: Arc::clone(&self.buffer), offset: self.offset + offset as u64 * 4 })
+        let slack = self.slack + self.spec.len() - offset - spec.len();
+        Ok(Self { spec, buffer: Arc::clone(&self.buffer), offset: self.offset + offset as u64 * 4, slack })
     }
 
     pub(crate) fn binding(&self) -> wgpu::BufferBinding<'_> {
         wgpu::BufferBinding {
             buffer: &self.buffer.raw,
             offset: self.offset,
-            size: std::num::NonZeroU64::new(self.spec.len() as u64 * 4),
+            size: std::num::NonZeroU64::new((self.spec.len() + self.slack) as u64 * 4),
         }
     }
 }

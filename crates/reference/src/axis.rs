@@ -54,28 +54,29 @@ pub struct Axis {
 
 impl Axis {
     /// Lays `window` over `size_in` elements. `axis` is `h` or `w`, for messages.
-    pub fn new(
-        op: &'static str,
-        axis: &'static str,
-        size_in: usize,
-        window: Window,
-    ) -> Result<Self, Error> {
+    pub fn new(op: &'static str, axis: &'static str, size_in: usize, window: Window) -> Result<Self, Error> {
         let names = match axis {
-            "h" => ["h_in", "k_h", "stride_h", "dilation_h"],
-            _ => ["w_in", "k_w", "stride_w", "dilation_w"],
+            "h" => ["h_in", "k_h", "stride_h", "dilation_h", "pad_h"],
+            _ => ["w_in", "k_w", "stride_w", "dilation_w", "pad_w"],
         };
-        let sizes = [size_in, window.kernel, window.stride, window.dilation];
-        for (what, size) in names.into_iter().zip(sizes) {
+        let sizes = [size_in, window.kernel, window.stride, window.dilation, window.pad];
+        // All but the padding.
+        for (what, size) in names.into_iter().zip(sizes).take(4) {
             if size == 0 {
                 return Err(Error::ZeroSize { op, what });
             }
         }
-        let too_large = || Error::TooLarge { op, what: names[0] };
-        let padded = window.pad.checked_mul(2).and_then(|p| p.checked_add(size_in));
-        let span = (window.kernel - 1).checked_mul(window.dilation).and_then(|s| s.checked_add(1));
-        let (padded, span) = padded.zip(span).ok_or_else(too_large)?;
-        if padded > MAX_ELEMENTS || span > MAX_ELEMENTS || window.stride > MAX_ELEMENTS {
-            return Err(too_large());
+        for (what, size) in names.into_iter().zip(sizes) {
+            if size > MAX_ELEMENTS {
+                return Err(Error::TooLarge { op, what });
+            }
+        }
+        let padded = size_in.saturating_add(window.pad.saturating_mul(2));
+        let span = (window.kernel - 1).saturating_mul(window.dilation).saturating_add(1);
+        for (what, size) in [(names[4], padded), (names[3], span)] {
+            if size > MAX_ELEMENTS {
+                return Err(Error::TooLarge { op, what });
+            }
         }
         if span > padded {
             return Err(Error::KernelTooLarge { op, axis, span, padded });
@@ -116,9 +117,8 @@ mod tests {
                                 continue;
                             };
                             for k in 0..kernel {
-                                let inside: Vec<usize> = (0..axis.size_out)
-                                    .filter(|&o| axis.input_at(o, k).is_some())
-                                    .collect();
+                                let inside: Vec<usize> =
+                                    (0..axis.size_out).filter(|&o| axis.input_at(o, k).is_some()).collect();
                                 let range: Vec<usize> = axis.outputs_inside(k).collect();
                                 assert_eq!(inside, range, "{axis:?} k={k}");
                             }

@@ -26,7 +26,7 @@ pub enum Error {
         padded: usize,
     },
     /// A product of sizes exceeds [`crate::MAX_ELEMENTS`].
-    #[error("{op}: {what} has more than {max} elements; use a smaller batch or image", max = crate::MAX_ELEMENTS)]
+    #[error("{op}: {what} comes to more than {max} elements; use a smaller batch or image", max = crate::MAX_ELEMENTS)]
     TooLarge {
         /// The operation.
         op: &'static str,
@@ -57,4 +57,33 @@ pub enum Error {
         /// The allowed range in words.
         range: &'static str,
     },
+}
+
+/// The variants of [`Error`], without what they carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// [`Error::ZeroSize`]
+    ZeroSize,
+    /// [`Error::KernelTooLarge`]
+    KernelTooLarge,
+    /// [`Error::TooLarge`]
+    TooLarge,
+    /// [`Error::Mismatch`]
+    Mismatch,
+    /// [`Error::OutOfRange`]
+    OutOfRange,
+}
+
+impl Error {
+    /// Which variant it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::ZeroSize { .. } => ErrorKind::ZeroSize,
+            Self::KernelTooLarge { .. } => ErrorKind::KernelTooLarge,
+            Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::Mismatch { .. } => ErrorKind::Mismatch,
+            Self::OutOfRange { .. } => ErrorKind::OutOfRange,
+        }
+    }
 }

@@ -14,13 +14,15 @@ mod error;
 mod operation;
 pub mod ops;
 pub mod philox;
+mod random;
 mod real;
 mod tensor;
 pub mod tolerance;
 
 pub use axis::{Axis, Window};
-pub use error::Error;
+pub use error::{Error, ErrorKind};
 pub use operation::{Access, Arg, Contract, Direction, Domain, Operation, wrong_arguments};
+pub use random::Random;
 pub use real::Real;
 pub use tensor::{Array, DType, Layout, TensorSpec};
 

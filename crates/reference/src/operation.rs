@@ -136,12 +136,7 @@ pub trait Operation: fmt::Debug + Any + Send + Sync {
     /// See [`Contract::signature`].
     fn signature(&self, direction: Direction) -> Vec<Arg>;
     /// Checks the arguments against the signature, then computes in `f32`.
-    fn run(
-        &self,
-        direction: Direction,
-        inputs: &[&Array<f32>],
-        outputs: &mut [&mut Array<f32>],
-    ) -> Result<(), Error>;
+    fn run(&self, direction: Direction, inputs: &[&Array<f32>], outputs: &mut [&mut Array<f32>]) -> Result<(), Error>;
     /// Checks the arguments against the signature, then computes in `f64`.
     fn run_f64(
         &self,
@@ -171,12 +166,7 @@ impl<O: Contract> Operation for O {
     fn signature(&self, direction: Direction) -> Vec<Arg> {
         Contract::signature(self, direction)
     }
-    fn run(
-        &self,
-        direction: Direction,
-        inputs: &[&Array<f32>],
-        outputs: &mut [&mut Array<f32>],
-    ) -> Result<(), Error> {
+    fn run(&self, direction: Direction, inputs: &[&Array<f32>], outputs: &mut [&mut Array<f32>]) -> Result<(), Error> {
         check(self, direction, inputs, outputs)?;
         self.compute(direction, inputs, outputs)
     }
@@ -213,15 +203,13 @@ fn check<O: Contract, T: Real>(
     outputs: &[&mut Array<T>],
 ) -> Result<(), Error> {
     let signature = Contract::signature(op, direction);
-    let (reads, writes): (Vec<_>, Vec<_>) =
-        signature.iter().partition(|arg| arg.access == Access::Read);
+    let (reads, writes): (Vec<_>, Vec<_>) = signature.iter().partition(|arg| arg.access == Access::Read);
     if reads.len() != inputs.len() || writes.len() != outputs.len() || signature.is_empty() {
         return Err(wrong_arguments(O::NAME, direction));
     }
     let inputs = inputs.iter().map(|a| (a.dtype(), a.len()));
     let outputs = outputs.iter().map(|a| (a.dtype(), a.len()));
-    for (arg, (dtype, len)) in reads.into_iter().zip(inputs).chain(writes.into_iter().zip(outputs))
-    {
+    for (arg, (dtype, len)) in reads.into_iter().zip(inputs).chain(writes.into_iter().zip(outputs)) {
         if (arg.spec.dtype, arg.spec.len()) != (dtype, len) {
             return Err(Error::Mismatch {
                 op: O::NAME,

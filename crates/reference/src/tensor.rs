@@ -23,6 +23,18 @@ pub enum Layout {
     Plain,
 }
 
+impl Layout {
+    /// The names of the dimensions, in the order outside the GPU; none where they mean nothing.
+    pub fn dims(self) -> &'static [&'static str] {
+        match self {
+            Self::Image => &["n", "c", "h", "w"],
+            Self::Filter => &["c_out", "c_in", "k_h", "k_w"],
+            Self::Linear => &["out", "in"],
+            Self::Plain => &[],
+        }
+    }
+}
+
 /// Element type, layout and dimensions of one tensor.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TensorSpec {
@@ -83,10 +95,7 @@ impl TensorSpec {
             if dim == 0 {
                 return Err(Error::ZeroSize { op, what });
             }
-            elements = elements
-                .checked_mul(dim)
-                .filter(|&n| n <= MAX_ELEMENTS)
-                .ok_or(Error::TooLarge { op, what })?;
+            elements = elements.checked_mul(dim).filter(|&n| n <= MAX_ELEMENTS).ok_or(Error::TooLarge { op, what })?;
         }
         Ok(())
     }

@@ -160,6 +160,14 @@ fn run_on_host(op: &dyn Operation, direction: Direction, args: &[&Tensor]) -> Re
         let Storage::Host(storage) = &tensor.storage else {
             return Err(Error::OtherDevice { op: op.name(), arg: arg.name });
         };
+        if arg.spec != tensor.spec {
+            return Err(Error::Operation(reference::Error::Mismatch {
+                op: op.name(),
+                what: format!("argument `{}`", arg.name),
+                got: tensor.spec.to_string(),
+                expected: arg.spec.to_string(),
+            }));
+        }
         match arg.access {
             Access::Read => inputs.push(lock(storage).clone()),
             Access::Write | Access::Update => written.push(storage),

@@ -1,9 +1,10 @@
 //! The command line.
 
 use crate::recipe::{Normalise, OptimizerKind, Order};
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use kernels::check::Data;
 use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroU64;
@@ -17,7 +18,8 @@ Examples:
   trainer train depth2 --epochs 5 --lr 5e-4
   trainer train my.toml --out runs/mine    a recipe of your own
   trainer eval runs/mine                   test what was trained
-  trainer doctor                           which GPUs are there";
+  trainer doctor                           which GPUs are there
+  trainer kernels check                    compare every GPU kernel with the CPU reference";
 
 const TRAIN_EXAMPLES: &str = "\
 Examples:
@@ -47,6 +49,22 @@ Examples:
 const DUMP_EXAMPLES: &str = "\
 Examples:
   trainer dump lenet5 --weights model.safetensors --split test --range 0..32 --out batch.safetensors";
+
+const KERNELS_EXAMPLES: &str = "\
+Examples:
+  trainer kernels list                     which kernels there are, and which run here
+  trainer kernels check                    compare every kernel with the CPU reference";
+
+const KERNELS_CHECK_EXAMPLES: &str = "\
+Examples:
+  trainer kernels check                    every kernel, every case
+  trainer kernels check conv2d.fwd dense   what has one of these in its id
+  trainer kernels check relu --data integers --seed 7 --no-checks";
+
+const KERNELS_LIST_EXAMPLES: &str = "\
+Examples:
+  trainer kernels list
+  trainer kernels list conv2d --json";
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 runtime, 2 usage, 3 no adapter, 4 data missing or corrupt, 5 diverged,
@@ -84,6 +102,20 @@ pub enum Command {
     /// Write inputs, logits, loss and gradients of one batch, to compare with other frameworks
     #[command(before_help = DUMP_EXAMPLES)]
     Dump(DumpArgs),
+    /// List the GPU kernels, or check them against the CPU reference
+    #[command(subcommand, before_help = KERNELS_EXAMPLES)]
+    Kernels(KernelsCommand),
+}
+
+/// What to do with kernels.
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub enum KernelsCommand {
+    /// List the kernels, and say which run on this device
+    #[command(before_help = KERNELS_LIST_EXAMPLES)]
+    List(KernelsListArgs),
+    /// Compare kernels with the CPU reference, element by element
+    #[command(before_help = KERNELS_CHECK_EXAMPLES)]
+    Check(KernelsCheckArgs),
 }
 
 /// Where to run.
@@ -319,6 +351,53 @@ pub struct DumpArgs {
     pub out: PathBuf,
 }
 
+/// Arguments of `kernels list`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct KernelsListArgs {
+    /// Parts of kernel ids, or whole ones [default: all kernels]
+    #[arg(value_name = "FILTER")]
+    pub filters: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `kernels check`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct KernelsCheckArgs {
+    /// Parts of kernel ids, or whole ones [default: all kernels]
+    #[arg(value_name = "FILTER")]
+    pub filters: Vec<String>,
+    /// Only the case of this name
+    #[arg(long, value_name = "NAME")]
+    pub case: Option<String>,
+    /// Of the numbers that the kernels are fed
+    #[arg(long, value_name = "N", default_value_t)]
+    pub seed: u64,
+    /// Only these kinds of numbers
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = data_parser())]
+    data: Vec<Data>,
+    /// Compile the shaders without run-time checks
+    #[arg(long)]
+    pub no_checks: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl KernelsCheckArgs {
+    /// What to feed the kernels: all kinds unless some were named.
+    pub fn data(&self) -> Vec<Data> {
+        let named = |data: &Data| self.data.is_empty() || self.data.contains(data);
+        Data::ALL.into_iter().filter(named).collect()
+    }
+}
+
+fn data_parser() -> impl TypedValueParser<Value = Data> {
+    let named = |text: String| Data::ALL.into_iter().find(|data| data.name() == text);
+    PossibleValuesParser::new(Data::ALL.map(Data::name)).try_map(move |text| named(text).ok_or("no such kind"))
+}
+
 /// A part of the data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum SplitName {
@@ -392,6 +471,22 @@ pub enum UsageError {
         /// The recipe.
         recipe: String,
     },
+    /// No kernel's id has this in it.
+    #[error("no kernel matches `{filter}`{}; `trainer kernels list` shows them all", did_you_mean(.suggestion))]
+    UnknownKernel {
+        /// What was asked for.
+        filter: String,
+        /// What is most similar.
+        suggestion: Option<String>,
+    },
+    /// `--case` names no case of the chosen kernels.
+    #[error("--case `{case}`: the chosen kernels have no such case{}", did_you_mean(.suggestion))]
+    UnknownCase {
+        /// What was asked for.
+        case: String,
+        /// What is most similar.
+        suggestion: Option<String>,
+    },
     /// `--range` reaches past the end.
     #[error("--range {range}: the {split} split has {len} images")]
     Range {
@@ -402,6 +497,10 @@ pub enum UsageError {
         /// How many there are.
         len: usize,
     },
+}
+
+fn did_you_mean(suggestion: &Option<String>) -> String {
+    suggestion.as_ref().map(|name| format!(", did you mean `{name}`?")).unwrap_or_default()
 }
 
 impl Cli {
@@ -423,6 +522,9 @@ impl Cli {
         }
         if *device == Device::Reference && backend.is_some() {
             return Some("--backend chooses a graphics API, but --device reference uses none");
+        }
+        if *device == Device::Reference && matches!(self.command, Some(Command::Kernels(_))) {
+            return Some("kernels run on a GPU, but --device reference uses none");
         }
         if self.data.synthetic && self.data.data_dir.is_some() {
             return Some("--data-dir names files to read, but --synthetic reads none");
@@ -569,6 +671,11 @@ mod tests {
             "dump lenet5 --weights w --range a..b --out o",
             "dump lenet5 --weights w --range -1..5 --out o",
             "dump lenet5 --weights w --range 0..1 --out o --split all",
+            "kernels chek",
+            "kernels check --data floats",
+            "kernels check --seed -1",
+            "kernels check --device reference",
+            "--device reference kernels list",
         ] {
             let error = read(line).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");
@@ -604,12 +711,41 @@ mod tests {
     }
 
     #[test]
+    fn kernels_are_checked_with_all_data_unless_some_is_named() {
+        let check = |line: &str| match read(line).unwrap().command() {
+            Command::Kernels(KernelsCommand::Check(args)) => args,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(check("kernels check").data(), Data::ALL);
+        let args = check("kernels check conv2d dense --data reals,integers --seed 5 --case 1x1 --no-checks");
+        assert_eq!(args.data(), [Data::Integers, Data::Reals]);
+        assert_eq!(
+            (args.filters, args.seed, args.case),
+            (vec!["conv2d".into(), "dense".into()], 5, Some("1x1".into()))
+        );
+        assert!(args.no_checks && !args.json);
+    }
+
+    #[test]
     fn help_opens_with_examples() {
-        for line in ["--help", "-h", "train --help", "eval -h", "list --help", "doctor --help", "dump --help"] {
+        for line in [
+            "--help",
+            "-h",
+            "train --help",
+            "eval -h",
+            "list --help",
+            "doctor --help",
+            "dump --help",
+            "kernels --help",
+            "kernels list -h",
+            "kernels check --help",
+        ] {
             let help = read(line).unwrap_err();
             assert_eq!(help.exit_code(), 0, "{line}");
             assert!(help.to_string().starts_with("Examples:\n"), "{line}");
         }
         assert_eq!(read("--version").unwrap_err().exit_code(), 0);
+        let incomplete = read("kernels").unwrap_err();
+        assert!(incomplete.exit_code() == 2 && incomplete.to_string().starts_with("Examples:\n"), "{incomplete}");
     }
 }

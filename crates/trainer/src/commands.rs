@@ -1,6 +1,6 @@
 //! What each command does.
 
-use crate::cli::{Cli, Command, EvalArgs, EvalTarget, TrainArgs};
+use crate::cli::{Cli, Command, EvalArgs, EvalTarget, KernelsCommand, TrainArgs};
 use crate::evaluate::evaluate;
 use crate::evaluation::{Evaluation, percent};
 use crate::images::Images;
@@ -11,7 +11,7 @@ use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::summary::{SELVEDGE_VERSION, Seconds, Summary, Versions, arguments};
 use crate::train::{Partition, Trainer};
-use crate::{console, device, doctor, dump, list, weights};
+use crate::{console, device, doctor, dump, kernels_check, kernels_list, list, weights};
 use anyhow::Context;
 use fashion_mnist::{CLASSES, Dataset};
 use pollster::block_on;
@@ -33,6 +33,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
                 dump::dump(&device, &args, &recipe, &dataset).await
             })
         }
+        Command::Kernels(KernelsCommand::List(args)) => block_on(kernels_list::list(&cli.device, &args)),
+        Command::Kernels(KernelsCommand::Check(args)) => block_on(kernels_check::check(&cli.device, &args)),
     }
 }
 
@@ -46,6 +48,9 @@ async fn train(cli: &Cli, args: &TrainArgs) -> anyhow::Result<()> {
     let display = Display::detect(args.quiet);
     // Whatever can be refused is refused before anything is written or downloaded.
     let recipe = args.recipe()?;
+    if let Some(path) = &args.out {
+        RunFolder::vacant(path)?;
+    }
     let network = Network::new(&recipe.layers, recipe.train.batch_size)?;
     let values = match &args.init {
         Some(path) => weights::load(path, network.parameters())?,

@@ -1,6 +1,7 @@
 //! Exit codes.
 
 use crate::cli::UsageError;
+use crate::kernels_check::ChecksFailed;
 use crate::network::NetworkError;
 use crate::recipe::RecipeError;
 use crate::run_folder::RunFolderError;
@@ -72,6 +73,7 @@ impl Failure {
             (usage, Self::Usage),
             (error.is::<fashion_mnist::Error>(), Self::Data),
             (error.is::<Diverged>(), Self::Diverged),
+            (error.is::<ChecksFailed>(), Self::Runtime),
         ];
         known.into_iter().find_map(|(is, failure)| is.then_some(failure))
     }
@@ -123,10 +125,13 @@ mod tests {
             (kernels::Error::Operation(impossible()).into(), 2),
             (fashion_mnist::SplitError::TooMany { n_total: 1 }.into(), 2),
             (RunFolderError::NotAFolder { path: "x".into() }.into(), 2),
+            (RunFolderError::Missing { path: "x".into() }.into(), 2),
             (RunFolderError::Io { path: "x".into(), error: std::io::Error::other("") }.into(), 1),
             (none.into(), 3),
             (fashion_mnist::Error::NoCacheFolder.into(), 4),
             (Diverged { step: 1, loss: f64::NAN }.into(), 5),
+            (ChecksFailed::Rows { failed: 1, rows: 2 }.into(), 1),
+            (ChecksFailed::Nothing { rows: 2 }.into(), 1),
             (crate::weights::load(Path::new("no/such/file"), &[]).unwrap_err().into(), 6),
             (crate::weights::write(Path::new("no/such/file"), &[], &[]).unwrap_err().into(), 1),
             (lost().into(), 7),

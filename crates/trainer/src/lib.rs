@@ -18,6 +18,9 @@ pub mod evaluation;
 pub mod exit;
 pub mod files;
 mod initialise;
+mod kernel_filter;
+mod kernels_check;
+mod kernels_list;
 mod list;
 pub mod logging;
 pub mod metrics;
@@ -26,6 +29,8 @@ mod overrides;
 pub mod progress;
 pub mod recipe;
 pub mod run_folder;
+mod similar;
+pub mod step;
 pub mod summary;
 pub mod weights;
 

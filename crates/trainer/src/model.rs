@@ -52,6 +52,11 @@ impl Model {
         &self.network
     }
 
+    /// All parameters, in the order of [`Network::parameters`].
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.parameters
+    }
+
     /// The parameters that an optimiser changes.
     pub fn trainable(&self) -> Vec<Tensor> {
         let all = self.network.parameters().iter().zip(&self.parameters);

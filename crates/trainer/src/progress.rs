@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 const TRAINING: &str = "{prefix} [{bar:25}] {percent:>3}%{msg} · {speed} · {eta} left";
+const CHECKING: &str = "checking {prefix} [{bar:25}] {percent:>3}% · {eta} left";
 const DOWNLOAD: &str = "{prefix} [{bar:25}] {bytes}/{total_bytes} · {bytes_per_sec} · {eta} left";
 
 /// How much a person wants to see.
@@ -100,6 +101,39 @@ fn line(epoch: &Epoch, epochs: u64) -> String {
     line + &format!("; {seconds:.1} s, {} images/s", thousands(*samples_per_second as usize))
 }
 
+/// Progress of checking kernels, case by case.
+#[derive(Debug)]
+pub struct CheckProgress {
+    display: Display,
+    bar: ProgressBar,
+}
+
+impl CheckProgress {
+    /// A bar over all steps of all operations.
+    pub fn new(display: Display, steps: u64) -> Self {
+        Self { display, bar: display.bar(steps, CHECKING) }
+    }
+
+    /// An operation begins.
+    pub fn begin(&self, op: &str, rows: usize, cases: usize) {
+        self.bar.set_prefix(op.to_owned());
+        if self.display == Display::Lines {
+            console::message(&format!("checking {op}: {rows} kernels, {cases} cases"));
+        }
+    }
+
+    /// A case was run with one kind of data.
+    pub fn advance(&self) {
+        self.bar.inc(1);
+    }
+}
+
+impl Drop for CheckProgress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 /// Progress of a download, file by file.
 #[derive(Debug)]
 pub struct DownloadProgress {
@@ -156,7 +190,7 @@ mod tests {
 
     #[test]
     fn templates_are_accepted() {
-        for template in [TRAINING, DOWNLOAD] {
+        for template in [TRAINING, CHECKING, DOWNLOAD] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }

@@ -38,6 +38,12 @@ pub enum RunFolderError {
         /// The path.
         path: PathBuf,
     },
+    /// There is no such folder.
+    #[error("there is no run folder {}", path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
     /// The folder holds no run.
     #[error("{} holds no run: {file} is missing", path.display())]
     NoRun {
@@ -81,18 +87,24 @@ impl RunFolder {
 
     /// `path` as a folder without a run.
     fn prepare(path: &Path) -> Result<Self, RunFolderError> {
+        Self::vacant(path)?;
+        fs::create_dir_all(path).map_err(|error| RunFolderError::Io { path: path.to_owned(), error })?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Refuses a file, and a folder that holds a run. Writes nothing.
+    pub fn vacant(path: &Path) -> Result<(), RunFolderError> {
         let folder = Self { path: path.to_owned() };
         if path.exists() && !path.is_dir() {
             return Err(RunFolderError::NotAFolder { path: folder.path });
         }
-        fs::create_dir_all(path).map_err(|error| RunFolderError::Io { path: path.to_owned(), error })?;
         for file in [CONFIG, METRICS, WEIGHTS, SUMMARY] {
             // A link that leads nowhere is occupied, too.
             if folder.file(file).symlink_metadata().is_ok() {
                 return Err(RunFolderError::Occupied { path: folder.path, file });
             }
         }
-        Ok(folder)
+        Ok(())
     }
 
     /// A folder that did not exist before, numbered if runs start in the same second.
@@ -114,6 +126,9 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<Self, RunFolderError> {
         let folder = Self { path: path.to_owned() };
         match path.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(RunFolderError::Missing { path: folder.path });
+            }
             Err(error) => return Err(RunFolderError::Io { path: folder.path, error }),
             Ok(metadata) if !metadata.is_dir() => return Err(RunFolderError::NotAFolder { path: folder.path }),
             Ok(_) => {}

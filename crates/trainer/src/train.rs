@@ -5,17 +5,18 @@ use crate::evaluation::Evaluation;
 use crate::exit::Diverged;
 use crate::images::{Images, Visit};
 use crate::metrics::{Epoch, MetricsWriter, Record, Scores};
-use crate::model::{Model, Pass};
+use crate::model::Model;
 use crate::network::Layer;
 use crate::progress::TrainingProgress;
 use crate::recipe::{Order, Recipe};
+use crate::step::Step;
 use fashion_mnist::{Dataset, SplitError, epoch_order, split_validation};
 use kernels::Plan;
-use reference::ops::{Accumulate, BatchNormMode};
+use reference::ops::Accumulate;
 use reference::{Array, Direction, TensorSpec};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use tape::{Device, Optimizer, Tape, Tensor};
+use tape::{Device, Tensor};
 
 /// How often progress asks the device how training goes: each time waits for it.
 const PROGRESS: Duration = Duration::from_millis(500);
@@ -81,40 +82,6 @@ impl Totals {
     }
 }
 
-/// What a step works on, all of it on the device.
-struct Step<'a> {
-    recipe: &'a Recipe,
-    model: &'a Model,
-    images: &'a Images,
-    visit: &'a Visit,
-    optimizer: &'a Optimizer,
-    /// The gradient of the loss by itself.
-    one: &'a Tensor,
-    rates: &'a Tensor,
-    totals: &'a [&'a Totals],
-}
-
-impl Step<'_> {
-    /// One step on the next `n` images. Uploads nothing and waits for nothing, so it can be recorded.
-    fn run(&self, device: &Device, n: usize) -> Result<(), tape::Error> {
-        let (x, labels) = self.images.gather(device, self.visit, n)?;
-        let tape = Tape::new(device);
-        let pass = Pass { batch_norm: BatchNormMode::Training, dropout: Some(&self.visit.counter) };
-        let forward = self.model.forward(&tape, &x, pass)?;
-        let (loss, metrics) = tape.softmax_cross_entropy(&forward.logits, &tape.constant(&labels))?;
-        let gradients = tape.backward_from(&loss, self.one)?;
-        // After the last reader of this step's counter, before the first reader of its rates.
-        let schedule = self.recipe.optimizer.schedule(n)?;
-        device.run(&schedule, Direction::Update, &[&self.visit.counter, self.rates])?;
-        let grads: Vec<Option<&Tensor>> = self.model.gradients(&forward, &gradients).map(|(_, grad)| grad).collect();
-        self.optimizer.step(device, self.rates, &grads)?;
-        for totals in self.totals {
-            totals.add(device, metrics.tensor())?;
-        }
-        Ok(())
-    }
-}
-
 /// What the loop needs besides the model.
 pub struct Trainer<'a> {
     /// Where it runs.
@@ -141,11 +108,7 @@ impl Trainer<'_> {
         let partition = Partition::new(recipe, self.dataset.train.len())?;
         let images = Images::upload(device, &self.dataset.train, recipe.data.normalise)?;
         let visit = Visit::new(device, &partition.train, seed)?;
-        let one = device.upload(&TensorSpec::plain([1]), Array::Real(vec![1.0]))?;
-        let rates = device.zeros(&TensorSpec::plain([4]))?;
-        let optimizer = Optimizer::new(device, &model.trainable(), |spec| {
-            recipe.optimizer.update(spec).map_err(tape::Error::from)
-        })?;
+        let step = Step::new(device, recipe, model, &images, &visit)?;
         let normalises = model.network().layers().iter().any(|layer| matches!(layer, Layer::BatchNorm { .. }));
         let last_step = recipe.train.max_steps.unwrap_or(u64::MAX);
 
@@ -153,15 +116,9 @@ impl Trainer<'_> {
         let epoch_totals = Totals::new(device)?;
         let since_log = Totals::new(device)?;
         let totals: &[&Totals] = if self.log_every.is_some() { &[&epoch_totals, &since_log] } else { &[&epoch_totals] };
-        let step = Step {
-            recipe,
-            model,
-            images: &images,
-            visit: &visit,
-            optimizer: &optimizer,
-            one: &one,
-            rates: &rates,
-            totals,
+        let run = |device: &Device, n: usize| {
+            let metrics = step.run(device, n)?;
+            totals.iter().try_for_each(|totals| totals.add(device, &metrics))
         };
         // One for each batch size there is: the usual one, and that of a smaller last batch.
         let mut plans: HashMap<usize, Plan> = HashMap::new();
@@ -188,12 +145,12 @@ impl Trainer<'_> {
                     break;
                 }
                 if !self.eager && !plans.contains_key(&n) {
-                    let plan = device.record(|recorder| step.run(recorder, n))?;
+                    let plan = device.record(|recorder| run(recorder, n))?;
                     plans.extend(plan.map(|plan| (n, plan)));
                 }
                 match plans.get(&n) {
                     Some(plan) => device.replay(plan)?,
-                    None => step.run(device, n)?,
+                    None => run(device, n)?,
                 }
                 trained.steps += 1;
                 images_of_epoch += n;

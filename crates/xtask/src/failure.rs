@@ -7,6 +7,8 @@ use std::{error, fmt, io};
 const RUNTIME: u8 = 1;
 /// The exit code for a machine without a GPU adapter.
 const NO_ADAPTER: u8 = 3;
+/// The exit code for data that is missing or corrupt.
+const NO_DATA: u8 = 4;
 
 /// Why a command stopped.
 #[derive(Debug)]
@@ -35,6 +37,11 @@ pub enum Failure {
         /// What to do about it.
         advice: String,
     },
+    /// Data that was to be fetched could not be.
+    NoData {
+        /// Why, and what to do about it.
+        advice: String,
+    },
 }
 
 impl Failure {
@@ -44,6 +51,7 @@ impl Failure {
             Self::Start { .. } => RUNTIME,
             Self::Step { code, .. } | Self::Told { code } => *code,
             Self::NoAdapter { .. } => NO_ADAPTER,
+            Self::NoData { .. } => NO_DATA,
         }
     }
 }
@@ -55,6 +63,7 @@ impl fmt::Display for Failure {
             Self::Step { title, code } => write!(f, "failed: {title} (exit code {code})"),
             Self::Told { code } => write!(f, "exit code {code}"),
             Self::NoAdapter { advice } => write!(f, "no GPU adapter: {advice}"),
+            Self::NoData { advice } => f.write_str(advice),
         }
     }
 }
@@ -106,6 +115,12 @@ mod tests {
         let failure = Failure::NoAdapter { advice: "install one".to_owned() };
         assert_eq!(failure.exit_code(), 3);
         assert_eq!(failure.to_string(), "no GPU adapter: install one");
+    }
+
+    #[test]
+    fn missing_data_is_exit_code_four() {
+        let failure = Failure::NoData { advice: "fetch it".to_owned() };
+        assert_eq!((failure.exit_code(), failure.to_string()), (4, "fetch it".to_owned()));
     }
 
     #[cfg(unix)]

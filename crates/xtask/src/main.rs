@@ -6,6 +6,7 @@
 mod demo;
 mod driver;
 mod failure;
+mod onnx;
 mod step;
 mod suite;
 
@@ -19,7 +20,7 @@ use failure::Failure;
 #[command(
     bin_name = "cargo xtask",
     about,
-    after_help = "Exit codes: 0 done, 1 a step failed, 2 usage, 3 no GPU adapter; `demo` passes the trainer's own codes through."
+    after_help = "Exit codes: 0 done, 1 a step failed, 2 usage, 3 no GPU adapter, 4 no data; `demo` passes the trainer's own codes through."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -42,6 +43,8 @@ enum Command {
     },
     /// Check every shader with naga; needs no GPU
     Validate,
+    /// Fetch the ONNX node tests (needs Python with pip, and the network once) and run them
+    Onnx,
 }
 
 fn main() -> ExitCode {
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Demo { arguments } => demo::run(&arguments),
         Command::Test { docs } => suite::run(docs),
         Command::Validate => suite::validate(),
+        Command::Onnx => onnx::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

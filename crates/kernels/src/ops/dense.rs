@@ -156,7 +156,7 @@ pub(super) static TABLE: Table<Dense> = Table {
             source: shader!("dense/bwd_bias_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[WORKGROUP],
-            accepts: |op| if op.features_out % 4 == 0 { Ok(()) } else { Err("features_out is no multiple of 4") },
+            accepts: |op| if op.features_out.is_multiple_of(4) { Ok(()) } else { Err("features_out is no multiple of 4") },
             stages: &[Stage { entry: "main", grid: |op, o| Grid::threads(op.features_out / 4, o.get("WORKGROUP")) }],
             ..Kernel::ROW
         },

@@ -20,7 +20,7 @@ fn per_vec4(op: &Relu, o: &Overrides) -> Grid {
 }
 
 fn whole_vec4s(op: &Relu) -> Result<(), &'static str> {
-    if op.spec.len() % 4 == 0 { Ok(()) } else { Err("the number of elements is no multiple of 4") }
+    if op.spec.len().is_multiple_of(4) { Ok(()) } else { Err("the number of elements is no multiple of 4") }
 }
 
 pub(super) static TABLE: Table<Relu> = Table {

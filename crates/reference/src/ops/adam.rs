@@ -1,8 +1,14 @@
 //! Adam and AdamW.
 
-use super::optimiser::{check_eps, check_fraction, check_not_negative, check_param, parameters, rates, rates_spec};
-use crate::cases::Case;
-use crate::{Arg, Array, Contract, Direction, Domain, Error, Real, TensorSpec, wrong_arguments};
+use super::optimiser::{
+    check_eps, check_fraction, check_not_negative, check_param, param_errors, parameters, random_decay, rates,
+    rates_spec,
+};
+use crate::cases::{Case, Cases, ErrorCase, label};
+use crate::{
+    Arg, Array, Contract, Direction, Domain, Error, ErrorKind, Operation, Random, Real, TensorSpec, wrong_arguments,
+};
+use std::sync::Arc;
 
 /// What Adam's user chooses. The default is that of `torch.optim.Adam`.
 ///
@@ -154,49 +160,57 @@ pub fn cases() -> Vec<Case> {
         ("strong-l2", AdamConfig { beta1: 0.3, beta2: 0.7, eps: 0.1, weight_decay: 0.5, decoupled: false }),
         ("strong-decay", AdamConfig { beta1: 0.3, beta2: 0.7, eps: 0.1, weight_decay: 0.5, decoupled: true }),
     ];
-    let mut cases = Vec::new();
+    let mut cases = Cases::default();
     for (name, config) in settings {
         for spec in parameters() {
             // Without and with a tail behind the last whole vector.
             if name == "adamw" || [65, 1000].contains(&spec.len()) {
-                let case = format!("{spec} {name}");
-                cases.extend(Adam::new(spec, config).map(|op| Case::new(case, op)));
+                cases.add(format!("{}-{name}", label(&spec)), Adam::new(spec, config));
             }
         }
     }
-    cases
+    cases.0
+}
+
+/// Parameters and settings that cannot be.
+pub fn errors() -> Vec<ErrorCase> {
+    use ErrorKind::OutOfRange;
+    let config = AdamConfig::default();
+    let new = |config| Adam::new(TensorSpec::plain([2]), config);
+    let mut errors = param_errors(|spec| Adam::new(spec, config));
+    errors.extend([
+        ErrorCase::new("first beta of one", new(AdamConfig { beta1: 1.0, ..config }), OutOfRange, "beta1"),
+        ErrorCase::new("negative first beta", new(AdamConfig { beta1: -0.1, ..config }), OutOfRange, "beta1"),
+        ErrorCase::new("second beta of one", new(AdamConfig { beta2: 1.0, ..config }), OutOfRange, "beta2"),
+        ErrorCase::new("second beta not a number", new(AdamConfig { beta2: f64::NAN, ..config }), OutOfRange, "beta2"),
+        ErrorCase::new("eps of zero", new(AdamConfig { eps: 0.0, ..config }), OutOfRange, "eps"),
+        ErrorCase::new("eps below f32", new(AdamConfig { eps: 1e-40, ..config }), OutOfRange, "eps"),
+        ErrorCase::new("eps not a number", new(AdamConfig { eps: f64::NAN, ..config }), OutOfRange, "eps"),
+        ErrorCase::new("negative decay", new(AdamConfig { weight_decay: -0.1, ..config }), OutOfRange, "weight_decay"),
+        ErrorCase::new("decay past f32", new(AdamConfig { weight_decay: 1e39, ..config }), OutOfRange, "weight_decay"),
+    ]);
+    errors
+}
+
+/// Any parameter of up to 4096 elements with any setting. A second beta near 0 would divide by
+/// gradients near 0, and amplify every rounding.
+pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
+    let spec = random.spec(4096);
+    let beta1 = if random.one_in(3) { 0.0 } else { 1.0 - random.magnitude(1e-3, 1.0) };
+    let beta2 = 1.0 - random.magnitude(1e-4, 0.9);
+    let eps = random.magnitude(1e-10, 1.0);
+    let weight_decay = random_decay(random);
+    let config = AdamConfig { beta1, beta2, eps, weight_decay, decoupled: random.one_in(2) };
+    Some(Arc::new(Adam::new(spec, config).ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Operation;
     use crate::ops::Schedule;
 
     fn spec() -> TensorSpec {
         TensorSpec::plain([2])
-    }
-
-    #[test]
-    fn refuses_what_cannot_be() {
-        let config = AdamConfig::default();
-        let empty = Adam::new(TensorSpec::plain([0]), config);
-        assert_eq!(empty, Err(Error::ZeroSize { op: "adam", what: "param" }));
-        assert!(matches!(Adam::new(TensorSpec::index([2]), config), Err(Error::Mismatch { .. })));
-        for config in [
-            AdamConfig { beta1: 1.0, ..config },
-            AdamConfig { beta1: -0.1, ..config },
-            AdamConfig { beta2: 1.0, ..config },
-            AdamConfig { beta2: f64::NAN, ..config },
-            AdamConfig { eps: 0.0, ..config },
-            AdamConfig { eps: 1e-40, ..config },
-            AdamConfig { eps: f64::NAN, ..config },
-            AdamConfig { weight_decay: -0.1, ..config },
-            AdamConfig { weight_decay: 1e39, ..config },
-        ] {
-            assert!(matches!(Adam::new(spec(), config), Err(Error::OutOfRange { .. })), "{config:?}");
-        }
-        assert!(Adam::new(spec(), config).is_ok());
     }
 
     #[test]

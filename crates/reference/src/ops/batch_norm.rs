@@ -1,8 +1,12 @@
 //! Batch normalisation.
 
-use crate::cases::Case;
-use crate::{Arg, Array, Contract, DType, Direction, Domain, Error, Layout, Real, TensorSpec, wrong_arguments};
+use crate::cases::{Case, Cases, ErrorCase};
+use crate::{
+    Arg, Array, Contract, DType, Direction, Domain, Error, ErrorKind, Layout, Operation, Random, Real, TensorSpec,
+    wrong_arguments,
+};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Where the statistics come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -300,37 +304,114 @@ impl Contract for BatchNorm {
 pub fn cases() -> Vec<Case> {
     let image = |[n, c, h, w]: [usize; 4]| TensorSpec::image(n, c, h, w);
     let plain = |[n, features]: [usize; 2]| TensorSpec::plain([n, features]);
-    let mut cases = Vec::new();
+    let mut cases = Cases::default();
     let mut add = |name: &str, spec: &TensorSpec, eps: f32, momentum: f32| {
         for (suffix, mode) in [("", BatchNormMode::Training), ("-inference", BatchNormMode::Inference)] {
-            let op = BatchNorm::new(spec.clone(), mode, eps, momentum);
-            cases.extend(op.map(|op| Case::new(format!("{name}{suffix}"), op)));
+            cases.add(format!("{name}{suffix}"), BatchNorm::new(spec.clone(), mode, eps, momentum));
         }
     };
-    for (name, dims) in [("depth-bn1", [3, 32, 28, 28]), ("depth-bn2", [3, 64, 14, 14]), ("depth-bn3", [3, 128, 7, 7])]
-    {
+    for (name, dims) in [
+        ("depth-bn1", [3, 32, 28, 28]),
+        ("depth-bn2", [3, 64, 14, 14]),
+        ("depth-bn3", [3, 128, 7, 7]),
+        ("grid-bn1", [2, 32, 28, 28]),
+        ("grid-bn2", [3, 32, 14, 14]),
+        ("grid-bn2-small", [3, 32, 9, 9]),
+        ("grid-bn3", [3, 64, 7, 7]),
+        ("grid-bn3-small", [3, 64, 3, 3]),
+        ("deep4-valid-bn1", [2, 32, 26, 26]),
+        ("deep4-valid-bn2", [2, 32, 24, 24]),
+        ("deep4-valid-bn3", [3, 64, 10, 10]),
+        ("deep4-valid-bn4", [3, 128, 8, 8]),
+        ("deep4-same-bn4", [2, 128, 14, 14]),
+    ] {
         add(name, &image(dims), 1e-5, 0.1);
     }
-    add("depth-fc", &plain([32, 128]), 1e-5, 0.1);
+    for (name, dims) in
+        [("depth-fc", [32, 128]), ("grid-fc", [100, 64]), ("deep4-fc1", [64, 512]), ("deep4-fc2", [64, 128])]
+    {
+        add(name, &plain(dims), 1e-5, 0.1);
+    }
     // A large eps keeps two nearly equal values from amplifying each other's rounding.
     add("two-values", &plain([2, 5]), 0.5, 0.3);
     add("two-pixels", &image([1, 4, 1, 2]), 0.5, 1.0);
-    add("one-value", &plain([1, 3]), 1e-3, 0.1);
     add("still", &plain([16, 8]), 1e-3, 0.0);
     add("primes", &image([3, 7, 13, 11]), 1e-5, 0.25);
+    add("asymmetric", &image([3, 5, 2, 29]), 1e-5, 0.7);
+    add("one-channel", &image([3, 1, 7, 5]), 1e-5, 0.1);
     add("batch-1", &image([1, 12, 5, 7]), 1e-5, 0.1);
     add("features-37", &plain([29, 37]), 1e-5, 0.1);
-    for c in [1, 3, 4, 5, 8, 9, 16, 17, 31, 32, 33, 36, 65, 68] {
+    for c in [1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 36, 63, 64, 65, 68, 127, 128, 129] {
         add(&format!("channels-{c}"), &image([3, c, 5, 3]), 1e-5, 0.1);
     }
-    for rows in [15, 16, 17, 63, 64, 65, 127, 129] {
+    // A chunk has 64 rows, and a workgroup 32 rows of lanes that walk it four at a time.
+    for rows in [15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129] {
         add(&format!("rows-{rows}"), &image([1, 4, 1, rows]), 1e-5, 0.1);
         add(&format!("rows-{rows}-scalar"), &plain([rows, 3]), 1e-5, 0.1);
     }
-    // More rows than chunks of the smallest size: chunks grow instead.
+    // As many chunks as there are, and more rows than these hold: chunks grow instead.
+    add("most-chunks", &image([1, 4, 64, 128]), 1e-5, 0.1);
+    add("chunks-grow", &image([1, 4, 3, 2731]), 1e-5, 0.1);
     add("long", &image([3, 4, 61, 59]), 1e-5, 0.1);
     add("long-scalar", &image([3, 3, 61, 59]), 1e-5, 0.1);
-    cases
+    // Training on one value is an error.
+    let inference = |spec| BatchNorm::new(spec, BatchNormMode::Inference, 1e-3, 0.1);
+    cases.add("one-value-inference", inference(plain([1, 3])));
+    cases.add("1x1-inference", inference(image([1, 1, 1, 1])));
+    cases.0
+}
+
+/// Tensors that cannot be normalised, and settings that normalise none.
+pub fn errors() -> Vec<ErrorCase> {
+    use ErrorKind::{Mismatch, OutOfRange, TooLarge, ZeroSize};
+    let training = |spec, eps, momentum| BatchNorm::new(spec, BatchNormMode::Training, eps, momentum);
+    let inference = |spec, eps, momentum| BatchNorm::new(spec, BatchNormMode::Inference, eps, momentum);
+    let plain = |dims: &[usize]| TensorSpec::plain(dims);
+    let image = TensorSpec::image;
+    let eps_of = |eps| training(plain(&[3, 3]), eps, 0.1);
+    let momentum_of = |momentum| inference(plain(&[3, 3]), 1e-5, momentum);
+    vec![
+        ErrorCase::new("no rows", training(plain(&[0, 3]), 1e-5, 0.1), ZeroSize, "x"),
+        ErrorCase::new("no features", inference(plain(&[3, 0]), 1e-5, 0.1), ZeroSize, "x"),
+        ErrorCase::new("empty image", training(image(3, 2, 0, 4), 1e-5, 0.1), ZeroSize, "x"),
+        ErrorCase::new("one dimension", training(plain(&[3]), 1e-5, 0.1), Mismatch, "x"),
+        ErrorCase::new("three dimensions", training(plain(&[3, 4, 5]), 1e-5, 0.1), Mismatch, "x"),
+        ErrorCase::new("another layout", training(TensorSpec::linear(3, 3), 1e-5, 0.1), Mismatch, "x"),
+        ErrorCase::new("indices", training(plain(&[3, 3]).of_indices(), 1e-5, 0.1), Mismatch, "x"),
+        ErrorCase::new("eps of zero", eps_of(0.0), OutOfRange, "eps"),
+        ErrorCase::new("negative eps", eps_of(-1e-5), OutOfRange, "eps"),
+        ErrorCase::new("eps not a number", eps_of(f32::NAN), OutOfRange, "eps"),
+        ErrorCase::new("infinite eps", eps_of(f32::INFINITY), OutOfRange, "eps"),
+        ErrorCase::new("negative momentum", momentum_of(-0.1), OutOfRange, "momentum"),
+        ErrorCase::new("momentum over one", momentum_of(1.1), OutOfRange, "momentum"),
+        ErrorCase::new("momentum not a number", momentum_of(f32::NAN), OutOfRange, "momentum"),
+        ErrorCase::new("training on one row", training(plain(&[1, 3]), 1e-5, 0.1), OutOfRange, "values"),
+        ErrorCase::new("training on one pixel", training(image(1, 3, 1, 1), 1e-5, 0.1), OutOfRange, "values"),
+        ErrorCase::new("x past i32", training(image(1 << 11, 1 << 10, 32, 32), 1e-5, 0.1), TooLarge, "x"),
+        ErrorCase::new("x past usize", inference(plain(&[usize::MAX, 3]), 1e-5, 0.1), TooLarge, "x"),
+    ]
+}
+
+/// Any tensor of up to 8192 elements, in either mode.
+pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
+    let spec = if random.one_in(2) {
+        random.image(8192)
+    } else {
+        let features = random.size(129);
+        TensorSpec::plain([random.size(8192 / features), features])
+    };
+    let mode = random.choose([BatchNormMode::Training, BatchNormMode::Inference]);
+    // A handful of values may lie so close together that the division by their deviation would
+    // amplify every rounding, unless eps limits it.
+    let [n, _, h, w] = spec.as_nchw();
+    let least = if n * h * w < 32 { 0.1 } else { 1e-6 };
+    let eps = random.magnitude(least, 1.0) as f32;
+    let momentum = match random.below(4) {
+        0 => 0.0,
+        1 => 1.0,
+        _ => random.unit() as f32,
+    };
+    Some(Arc::new(BatchNorm::new(spec, mode, eps, momentum).ok()?))
 }
 
 #[cfg(test)]
@@ -340,33 +421,9 @@ mod tests {
     const TRAINING: BatchNormMode = BatchNormMode::Training;
 
     #[test]
-    fn refuses_what_it_cannot_normalise() {
-        let new = |spec, eps, momentum| BatchNorm::new(spec, TRAINING, eps, momentum);
-        let plain = |dims: &[usize]| TensorSpec::plain(dims);
-        let op = "batch_norm";
-        assert_eq!(new(plain(&[0, 3]), 1e-5, 0.1), Err(Error::ZeroSize { op, what: "x" }));
-        assert!(matches!(new(plain(&[3]), 1e-5, 0.1), Err(Error::Mismatch { .. })));
-        assert!(matches!(new(TensorSpec::linear(3, 3), 1e-5, 0.1), Err(Error::Mismatch { .. })));
-        assert!(matches!(new(plain(&[3, 3]).of_indices(), 1e-5, 0.1), Err(Error::Mismatch { .. })));
-        for eps in [0.0, -1.0, f32::NAN, f32::INFINITY] {
-            assert!(matches!(new(plain(&[3, 3]), eps, 0.1), Err(Error::OutOfRange { what: "eps", .. })));
-        }
-        for momentum in [-0.1, 1.1, f32::NAN] {
-            let error = new(plain(&[3, 3]), 1e-5, momentum);
-            assert!(matches!(error, Err(Error::OutOfRange { what: "momentum", .. })));
-        }
-        let huge = TensorSpec::image(1 << 11, 1 << 10, 1 << 5, 1 << 5);
-        assert_eq!(new(huge, 1e-5, 0.1), Err(Error::TooLarge { op, what: "x" }));
-    }
-
-    #[test]
-    fn training_needs_two_values_per_channel() {
-        for spec in [TensorSpec::plain([1, 3]), TensorSpec::image(1, 3, 1, 1)] {
-            let training = BatchNorm::new(spec.clone(), TRAINING, 1e-5, 0.1);
-            assert!(matches!(training, Err(Error::OutOfRange { got: 1.0, .. })));
-            assert!(BatchNorm::new(spec, BatchNormMode::Inference, 1e-5, 0.1).is_ok());
-        }
+    fn two_values_or_inference_on_one_are_enough() {
         assert!(BatchNorm::new(TensorSpec::image(1, 3, 1, 2), TRAINING, 1e-5, 0.1).is_ok());
+        assert!(BatchNorm::new(TensorSpec::plain([1, 3]), BatchNormMode::Inference, 1e-5, 0.1).is_ok());
     }
 
     /// Channel 0 holds 0, 4, 0, 4: mean 2, variance 4 biased and 16/3 unbiased, so that with

@@ -1,8 +1,12 @@
 //! 2-D convolution (cross-correlation, as every framework defines it).
 
-use crate::cases::Case;
-use crate::{Arg, Array, Axis, Contract, Direction, Error, Real, TensorSpec, Window, wrong_arguments};
+use crate::cases::{Case, Cases, ErrorCase};
+use crate::{
+    Arg, Array, Axis, Contract, Direction, Error, ErrorKind, Operation, Random, Real, TensorSpec, Window,
+    wrong_arguments,
+};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// `y[n,co,oh,ow] = bias[co] + Σ_{ci,kh,kw} x[n,ci,ih,iw] * weight[co,ci,kh,kw]` with
 /// `ih = oh*stride_h + kh*dilation_h - pad_h`, `iw` likewise; reads outside the image are 0.
@@ -30,12 +34,7 @@ pub struct Conv2d {
 
 impl Conv2d {
     /// A convolution of `[n, c_in, h_in, w_in]` to `c_out` channels.
-    pub fn new(
-        [n, c_in, h_in, w_in]: [usize; 4],
-        c_out: usize,
-        h: Window,
-        w: Window,
-    ) -> Result<Self, Error> {
+    pub fn new([n, c_in, h_in, w_in]: [usize; 4], c_out: usize, h: Window, w: Window) -> Result<Self, Error> {
         let op = Self::NAME;
         let h = Axis::new(op, "h", h_in, h)?;
         let w = Axis::new(op, "w", w_in, w)?;
@@ -150,8 +149,7 @@ impl Conv2d {
                     let mut sum = 0.0;
                     for n in 0..self.n {
                         let x = &x[(n * self.c_in + ci) * self.plane_in()..][..self.plane_in()];
-                        let dy =
-                            &dy[(n * self.c_out + co) * self.plane_out()..][..self.plane_out()];
+                        let dy = &dy[(n * self.c_out + co) * self.plane_out()..][..self.plane_out()];
                         self.rows(kh, kw, |output, input, count| {
                             for i in 0..count {
                                 sum += dy[output + i].to_f64() * x[input + i * stride].to_f64();
@@ -193,16 +191,12 @@ impl Contract for Conv2d {
                 Arg::read("bias", self.bias()),
                 Arg::write("y", self.y()),
             ],
-            Direction::BwdInput => vec![
-                Arg::read("weight", self.weight()),
-                Arg::read("dy", self.y()),
-                Arg::write("dx", self.x()),
-            ],
-            Direction::BwdWeight => vec![
-                Arg::read("x", self.x()),
-                Arg::read("dy", self.y()),
-                Arg::write("dweight", self.weight()),
-            ],
+            Direction::BwdInput => {
+                vec![Arg::read("weight", self.weight()), Arg::read("dy", self.y()), Arg::write("dx", self.x())]
+            }
+            Direction::BwdWeight => {
+                vec![Arg::read("x", self.x()), Arg::read("dy", self.y()), Arg::write("dweight", self.weight())]
+            }
             Direction::BwdBias => {
                 vec![Arg::read("dy", self.y()), Arg::write("dbias", self.bias())]
             }
@@ -257,57 +251,160 @@ impl Contract for Conv2d {
     }
 }
 
-/// The convolutions every implementation is run on: the layers of the networks, every tile edge,
-/// and each axis different from the other.
+/// The networks' layers, every tile edge, and each axis different from the other.
 pub fn cases() -> Vec<Case> {
     let w = Window::new;
-    let mut cases = Vec::new();
-    let mut add = |name: &str, x: [usize; 4], c_out: usize, h: Window, w: Window| {
-        cases.extend(Conv2d::new(x, c_out, h, w).map(|op| Case::new(name, op)));
-    };
-    // The networks' layers, at a batch that keeps the reference quick.
-    let both = |k: usize, pad: usize| (w(k).pad(pad), w(k).pad(pad));
-    for (name, [c_in, size, c_out, k, pad]) in [
-        ("lenet5-conv1", [1, 28, 6, 5, 4]),
-        ("lenet5-conv2", [6, 16, 16, 5, 2]),
-        ("depth-conv1", [1, 28, 32, 3, 1]),
-        ("depth-conv2", [32, 14, 64, 3, 1]),
-        ("depth-conv3", [64, 7, 128, 3, 1]),
+    let mut cases = Cases::default();
+    for (name, [n, c_in, size, c_out, k, pad]) in [
+        ("lenet5-conv1", [3, 1, 28, 6, 5, 4]),
+        ("lenet5-conv2", [3, 6, 16, 16, 5, 2]),
+        ("depth-conv1", [3, 1, 28, 32, 3, 1]),
+        ("depth-conv2", [3, 32, 14, 64, 3, 1]),
+        ("depth-conv3", [3, 64, 7, 128, 3, 1]),
+        ("grid-conv1", [2, 1, 28, 32, 5, 2]),
+        ("grid-conv2", [1, 32, 14, 32, 5, 2]),
+        ("grid-conv2-small", [2, 32, 9, 32, 5, 2]),
+        ("grid-conv3", [1, 32, 7, 64, 5, 2]),
+        ("grid-conv3-small", [3, 32, 3, 64, 5, 2]),
+        ("shallow1-conv1", [3, 1, 28, 32, 3, 0]),
+        ("deep4-valid-conv2", [1, 32, 26, 32, 3, 0]),
+        ("deep4-valid-conv3", [1, 32, 12, 64, 3, 0]),
+        ("deep4-valid-conv4", [1, 64, 10, 128, 3, 0]),
+        ("deep4-same-conv2", [1, 32, 28, 32, 3, 1]),
+        ("deep4-same-conv3", [1, 32, 14, 64, 3, 1]),
+        ("deep4-same-conv4", [1, 64, 14, 128, 3, 1]),
+        ("two-dense-conv2", [1, 32, 14, 64, 3, 0]),
+        ("variant-conv2", [1, 32, 13, 64, 3, 0]),
     ] {
-        let (h, w) = both(k, pad);
-        add(name, [3, c_in, size, size], c_out, h, w);
+        let window = w(k).pad(pad);
+        cases.add(name, Conv2d::new([n, c_in, size, size], c_out, window, window));
     }
+    let mut add = |name: &str, x: [usize; 4], c_out: usize, h: Window, w: Window| {
+        cases.add(name, Conv2d::new(x, c_out, h, w));
+    };
     // One of everything.
     add("1x1", [1, 1, 1, 1], 1, w(1), w(1));
     add("pointwise", [3, 5, 4, 6], 7, w(1), w(1));
     add("whole-image", [3, 2, 4, 5], 3, w(4), w(5));
+    add("one-row", [3, 4, 1, 19], 5, w(1), w(3).pad(1));
+    add("one-column", [3, 4, 17, 1], 5, w(5).pad(2).stride(2), w(1));
     // Asymmetric in every axis, nothing a multiple of a tile.
-    add(
-        "asymmetric",
-        [3, 5, 11, 7],
-        13,
-        w(3).stride(2).pad(1),
-        w(2).stride(1).pad(0),
-    );
+    add("asymmetric", [3, 5, 11, 7], 13, w(3).stride(2).pad(1), w(2).stride(1).pad(0));
+    add("asymmetric-transposed", [3, 5, 7, 11], 13, w(2).stride(1).pad(0), w(3).stride(2).pad(1));
+    add("asymmetric-all", [2, 3, 10, 13], 6, w(2).stride(3).pad(2).dilation(4), w(4).stride(2).pad(3).dilation(2));
     add("primes", [3, 7, 13, 11], 17, w(5).pad(2), w(3).pad(1));
     add("even-kernel", [3, 3, 9, 10], 5, w(4).stride(2).pad(1), w(2).stride(3).pad(1));
+    add("even-kernel-vec4", [2, 4, 8, 9], 8, w(2).pad(1), w(6).stride(2).pad(3));
     add("pad-over-half", [3, 2, 5, 6], 4, w(3).pad(3), w(5).pad(4));
+    // Windows wholly in the padding.
+    add("pad-over-kernel", [3, 4, 3, 2], 8, w(2).pad(5), w(3).stride(2).pad(7));
     add("stride-over-kernel", [3, 3, 11, 13], 5, w(2).stride(3), w(1).stride(4));
-    add(
-        "dilated",
-        [3, 3, 12, 14],
-        6,
-        w(3).dilation(2).pad(2),
-        w(3).dilation(3).stride(2).pad(1),
-    );
+    add("stride-over-image", [3, 8, 3, 5], 4, w(2).stride(7), w(3).stride(9).pad(1));
+    add("rows-left-over", [2, 4, 10, 12], 4, w(3).stride(4), w(2).stride(5));
+    add("dilated", [3, 3, 12, 14], 6, w(3).dilation(2).pad(2), w(3).dilation(3).stride(2).pad(1));
+    add("dilated-vec4", [2, 8, 9, 11], 12, w(2).dilation(5), w(3).dilation(4).pad(3));
+    // Every second tap of every second output meets the image: stride and dilation share a factor.
+    add("dilation-and-stride", [2, 3, 13, 9], 5, w(3).dilation(2).stride(2), w(2).dilation(4).stride(4).pad(2));
+    add("dilated-over-the-image", [2, 4, 1, 3], 4, w(2).dilation(3).pad(2), w(3).dilation(5).pad(6));
     // Around the widths that kernels tile by: 4 (vec4), 8 (subgroup), 16, 32, 64.
-    for (name, c) in [("3", 3), ("4", 4), ("5", 5), ("7", 7), ("8", 8), ("9", 9), ("15", 15)]
-        .into_iter()
-        .chain([("16", 16), ("17", 17), ("31", 31), ("32", 32), ("33", 33), ("63", 63)])
-        .chain([("64", 64), ("65", 65)])
-    {
-        add(&format!("tile-{name}"), [1, c, 3, 5], c, w(3).pad(1), w(2));
+    for c in [2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65] {
+        add(&format!("tile-{c}"), [1, c, 3, 5], c, w(3).pad(1), w(2));
     }
+    // The same for the pixels, which are rows of the matrix product, and for its depth.
+    for pixels in [15, 16, 17, 31, 32, 33, 63, 64, 65] {
+        add(&format!("pixels-{pixels}"), [1, 3, 1, pixels], 4, w(1), w(1));
+        add(&format!("depth-{pixels}"), [2, pixels, 3, 2], 5, w(1), w(1));
+    }
+    add("tile-edges-mixed", [1, 33, 5, 13], 31, w(1), w(1));
     add("batch-1", [1, 4, 6, 5], 8, w(3).pad(1), w(3));
-    cases
+    // In f32 41 * (1 / 41) and 47 * (1 / 47) are below 1: for kernels that divide by multiplying.
+    add("reciprocals-inexact", [2, 2, 47, 41], 3, w(1), w(1));
+    // The sums over output pixels are split at every 1024 of them, 32 times at most, by whole lines.
+    for (name, h, w_out) in [("one", 31, 33), ("two", 32, 64), ("below-two", 23, 89), ("three", 48, 65)] {
+        add(&format!("splits-{name}"), [1, 2, h, w_out], 3, w(1), w(1));
+    }
+    add("splits-of-two-lines", [2, 3, 2, 1031], 4, w(1), w(2).pad(1));
+    add("splits-uneven", [3, 2, 37, 67], 5, w(3).pad(1), w(3).pad(1));
+    add("splits-most", [1, 1, 181, 182], 2, w(1), w(1));
+    add("splits-no-more", [1, 2, 199, 211], 3, w(2), w(1));
+    cases.0
+}
+
+/// Sizes that no convolution has.
+pub fn errors() -> Vec<ErrorCase> {
+    use ErrorKind::{KernelTooLarge, TooLarge, ZeroSize};
+    let w = Window::new;
+    let huge = usize::MAX;
+    let new = |x: [usize; 4], c_out: usize, h: Window, w: Window| Conv2d::new(x, c_out, h, w);
+    vec![
+        ErrorCase::new("no images", new([0, 1, 4, 5], 1, w(2), w(3)), ZeroSize, "n"),
+        ErrorCase::new("no input channels", new([1, 0, 4, 5], 1, w(2), w(3)), ZeroSize, "c_in"),
+        ErrorCase::new("no output channels", new([1, 1, 4, 5], 0, w(2), w(3)), ZeroSize, "c_out"),
+        ErrorCase::new("no rows", new([1, 1, 0, 5], 1, w(2), w(3)), ZeroSize, "h_in"),
+        ErrorCase::new("no columns", new([1, 1, 4, 0], 1, w(2), w(3)), ZeroSize, "w_in"),
+        ErrorCase::new("no rows but padding", new([1, 1, 0, 5], 1, w(2).pad(2), w(3)), ZeroSize, "h_in"),
+        ErrorCase::new("no kernel rows", new([1, 1, 4, 5], 1, w(0), w(3)), ZeroSize, "k_h"),
+        ErrorCase::new("no kernel columns", new([1, 1, 4, 5], 1, w(2), w(0)), ZeroSize, "k_w"),
+        ErrorCase::new("zero stride down", new([1, 1, 4, 5], 1, w(2).stride(0), w(3)), ZeroSize, "stride_h"),
+        ErrorCase::new("zero stride across", new([1, 1, 4, 5], 1, w(2), w(3).stride(0)), ZeroSize, "stride_w"),
+        ErrorCase::new("zero dilation down", new([1, 1, 4, 5], 1, w(2).dilation(0), w(3)), ZeroSize, "dilation_h"),
+        ErrorCase::new("zero dilation across", new([1, 1, 4, 5], 1, w(2), w(3).dilation(0)), ZeroSize, "dilation_w"),
+        ErrorCase::new("kernel too high", new([1, 1, 4, 5], 1, w(5), w(3)), KernelTooLarge, "h"),
+        ErrorCase::new("kernel too wide", new([1, 1, 4, 5], 1, w(2), w(6)), KernelTooLarge, "w"),
+        ErrorCase::new("padding too small", new([1, 1, 4, 5], 1, w(2), w(8).pad(1)), KernelTooLarge, "w"),
+        ErrorCase::new("dilated too high", new([1, 1, 4, 5], 1, w(2).dilation(4), w(3)), KernelTooLarge, "h"),
+        ErrorCase::new("too many rows", new([1, 1, 1 << 31, 5], 1, w(2), w(3)), TooLarge, "h_in"),
+        ErrorCase::new("rows past usize", new([1, 1, huge, 5], 1, w(2).pad(1), w(3)), TooLarge, "h_in"),
+        ErrorCase::new("padding past usize", new([1, 1, 4, 5], 1, w(2), w(3).pad(huge)), TooLarge, "pad_w"),
+        ErrorCase::new("padding past i32", new([1, 1, 4, 5], 1, w(2).pad(1 << 30), w(3)), TooLarge, "pad_h"),
+        ErrorCase::new("stride past i32", new([1, 1, 4, 5], 1, w(2), w(3).stride(1 << 31)), TooLarge, "stride_w"),
+        ErrorCase::new("kernel past usize", new([1, 1, 4, 5], 1, w(huge), w(3)), TooLarge, "k_h"),
+        ErrorCase::new("dilation past usize", new([1, 1, 4, 5], 1, w(2), w(3).dilation(huge)), TooLarge, "dilation_w"),
+        ErrorCase::new(
+            "span past i32",
+            new([1, 1, 4, 5], 1, w(1 << 16).dilation(1 << 16), w(3)),
+            TooLarge,
+            "dilation_h",
+        ),
+        ErrorCase::new("x past i32", new([1 << 11, 1 << 10, 32, 32], 1, w(2), w(3)), TooLarge, "x"),
+        ErrorCase::new("x past usize", new([huge, huge, 4, 5], 1, w(2), w(3)), TooLarge, "x"),
+        ErrorCase::new("weight past i32", new([1, 1 << 16, 4, 5], 1 << 16, w(1), w(1)), TooLarge, "weight"),
+        ErrorCase::new("y past i32", new([1 << 12, 1, 32, 32], 1 << 10, w(1), w(1)), TooLarge, "y"),
+        // A small image, but padded to a large one.
+        ErrorCase::new("padded y past i32", new([4, 1, 1, 1], 1, w(1).pad(1 << 15), w(1).pad(1 << 14)), TooLarge, "y"),
+    ]
+}
+
+/// Any convolution of up to 300,000 multiply-adds. One in three has few channels and many pixels, over
+/// which the sums of the gradients are split.
+pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
+    let n = random.between(1, 3);
+    let ([c_in, c_out], [least, most]) = if random.one_in(3) {
+        ([random.between(1, 5), random.between(1, 5)], [20, 80])
+    } else {
+        ([random.size(65), random.size(65)], [1, random.choose([4, 10, 20])])
+    };
+    let [h_in, w_in] = [random.between(least, most), random.between(least, most)];
+    let [h, w] = [window(random), window(random)];
+    let op = Conv2d::new([n, c_in, h_in, w_in], c_out, h, w).ok()?;
+    let elements = op.x().len().max(op.weight().len()).max(op.y().len());
+    if Contract::flops(&op, Direction::Fwd) <= 600_000 && elements <= 16_384 { Some(Arc::new(op)) } else { None }
+}
+
+/// A window of a convolution: small kernels are likelier, padding may exceed them.
+fn window(random: &mut Random) -> Window {
+    let kernel = random.choose([1, 1, 2, 2, 3, 3, 3, 4, 5, 5, 6, 7]);
+    let mut window = Window::new(kernel);
+    if random.one_in(2) {
+        window = window.stride(random.between(1, 4));
+    }
+    if random.one_in(3) {
+        window = window.dilation(random.between(1, 4));
+    }
+    let span = (kernel - 1) * window.dilation + 1;
+    match random.below(4) {
+        0 => window,
+        1 | 2 => window.pad(random.between(0, span / 2)),
+        _ => window.pad(random.between(0, span + 1)),
+    }
 }

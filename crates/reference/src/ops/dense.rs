@@ -1,8 +1,9 @@
 //! Fully connected layer.
 
-use crate::cases::Case;
-use crate::{Arg, Array, Contract, Direction, Error, Real, TensorSpec, wrong_arguments};
+use crate::cases::{Case, Cases, ErrorCase};
+use crate::{Arg, Array, Contract, Direction, Error, ErrorKind, Operation, Random, Real, TensorSpec, wrong_arguments};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// `y[n,o] = bias[o] + Σ_i x[n,i] * weight[o,i]`.
 ///
@@ -26,9 +27,7 @@ impl Dense {
     /// A layer from `features_in` to `features_out` over a batch of `n`.
     pub fn new(n: usize, features_in: usize, features_out: usize) -> Result<Self, Error> {
         let this = Self { n, features_in, features_out };
-        for (what, size) in
-            [("n", n), ("features_in", features_in), ("features_out", features_out)]
-        {
+        for (what, size) in [("n", n), ("features_in", features_in), ("features_out", features_out)] {
             if size == 0 {
                 return Err(Error::ZeroSize { op: Self::NAME, what });
             }
@@ -122,16 +121,12 @@ impl Contract for Dense {
                 Arg::read("bias", self.bias()),
                 Arg::write("y", self.y()),
             ],
-            Direction::BwdInput => vec![
-                Arg::read("weight", self.weight()),
-                Arg::read("dy", self.y()),
-                Arg::write("dx", self.x()),
-            ],
-            Direction::BwdWeight => vec![
-                Arg::read("x", self.x()),
-                Arg::read("dy", self.y()),
-                Arg::write("dweight", self.weight()),
-            ],
+            Direction::BwdInput => {
+                vec![Arg::read("weight", self.weight()), Arg::read("dy", self.y()), Arg::write("dx", self.x())]
+            }
+            Direction::BwdWeight => {
+                vec![Arg::read("x", self.x()), Arg::read("dy", self.y()), Arg::write("dweight", self.weight())]
+            }
             Direction::BwdBias => {
                 vec![Arg::read("dy", self.y()), Arg::write("dbias", self.bias())]
             }
@@ -183,31 +178,77 @@ impl Contract for Dense {
 
 /// The layers of the networks, every tile edge, and shapes that are no multiple of anything.
 pub fn cases() -> Vec<Case> {
-    [
+    let mut cases = Cases::default();
+    let mut add = |name: &str, [n, i, o]: [usize; 3]| cases.add(name, Dense::new(n, i, o));
+    for (name, sizes) in [
         ("lenet5-fc1", [32, 1024, 120]),
         ("lenet5-fc2", [32, 120, 84]),
         ("lenet5-fc3", [32, 84, 10]),
         ("depth2-fc1", [3, 3136, 128]),
+        ("depth2-fc2", [64, 128, 10]),
         ("depth3-fc1", [3, 6272, 256]),
+        ("depth3-fc2", [64, 256, 10]),
+        ("grid-fc1", [100, 576, 64]),
+        ("grid-fc1-small", [100, 64, 64]),
+        ("grid-fc2", [100, 64, 10]),
+        ("shallow1-fc1", [3, 5408, 128]),
+        ("deep4-valid-fc1", [3, 2048, 512]),
+        ("deep4-same-fc1", [1, 6272, 512]),
+        ("deep4-fc2", [16, 512, 128]),
+        ("two-dense-fc1", [2, 2304, 600]),
+        ("two-dense-fc2", [16, 600, 120]),
+        ("two-dense-fc3", [64, 120, 10]),
+        ("variant-fc1", [3, 1600, 128]),
+        // Support vector machines, over the pixels and over random features of them.
+        ("svm", [64, 784, 10]),
+        ("svm-rbf-features", [4, 784, 1024]),
         ("1x1", [1, 1, 1]),
         ("primes", [3, 37, 29]),
         ("one-feature-out", [5, 13, 1]),
         ("one-feature-in", [5, 1, 13]),
         ("batch-1", [1, 20, 11]),
-        ("tile-7", [7, 7, 7]),
-        ("tile-8", [8, 8, 8]),
-        ("tile-9", [9, 9, 9]),
-        ("tile-15", [15, 15, 15]),
-        ("tile-16", [16, 16, 16]),
-        ("tile-17", [17, 17, 17]),
-        ("tile-31", [31, 31, 31]),
-        ("tile-32", [32, 32, 32]),
-        ("tile-33", [33, 33, 33]),
-        ("tile-63", [63, 63, 63]),
-        ("tile-64", [64, 64, 64]),
-        ("tile-65", [65, 65, 65]),
+        ("batch-3", [3, 12, 20]),
+        ("tall", [131, 3, 5]),
+        ("wide", [3, 5, 131]),
+        ("deep", [5, 1031, 3]),
+    ] {
+        add(name, sizes);
+    }
+    for edge in [3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65] {
+        add(&format!("tile-{edge}"), [edge, edge, edge]);
+        // Over the edge in one of the three and under it in the others.
+        let (over, under) = (edge + 1, edge - 1);
+        add(&format!("tile-{edge}-rows"), [over, under, under]);
+        add(&format!("tile-{edge}-depth"), [under, over, under]);
+        add(&format!("tile-{edge}-columns"), [under, under, over]);
+    }
+    cases.0
+}
+
+/// Sizes that no layer has.
+pub fn errors() -> Vec<ErrorCase> {
+    use ErrorKind::{TooLarge, ZeroSize};
+    let (new, huge) = (Dense::new, usize::MAX);
+    vec![
+        ErrorCase::new("empty batch", new(0, 2, 3), ZeroSize, "n"),
+        ErrorCase::new("no features in", new(1, 0, 3), ZeroSize, "features_in"),
+        ErrorCase::new("no features out", new(1, 2, 0), ZeroSize, "features_out"),
+        ErrorCase::new("x past i32", new(1 << 16, 1 << 15, 1), TooLarge, "x"),
+        ErrorCase::new("x past usize", new(huge, huge, 1), TooLarge, "x"),
+        ErrorCase::new("weight past i32", new(1, 1 << 16, 1 << 15), TooLarge, "weight"),
+        ErrorCase::new("weight past usize", new(1, 3, huge), TooLarge, "weight"),
+        ErrorCase::new("y past i32", new(1 << 16, 1, 1 << 15), TooLarge, "y"),
     ]
-    .into_iter()
-    .filter_map(|(name, [n, i, o])| Dense::new(n, i, o).ok().map(|op| Case::new(name, op)))
-    .collect()
+}
+
+/// Any layer of up to 150,000 multiply-adds.
+pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
+    let n = if random.one_in(2) { random.between(1, 3) } else { random.size(129) };
+    let [features_in, features_out] = [random.size(600), random.size(200)];
+    let op = Dense::new(n, features_in, features_out).ok()?;
+    if Contract::flops(&op, Direction::Fwd) <= 300_000 && op.weight().len() <= 16_384 {
+        Some(Arc::new(op))
+    } else {
+        None
+    }
 }

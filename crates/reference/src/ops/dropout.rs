@@ -1,8 +1,12 @@
 //! Dropout.
 
-use crate::cases::Case;
+use crate::cases::{Case, Cases, ErrorCase, label};
 use crate::philox::philox4x32;
-use crate::{Arg, Array, Contract, DType, Direction, Domain, Error, Layout, Real, TensorSpec, wrong_arguments};
+use crate::{
+    Arg, Array, Contract, DType, Direction, Domain, Error, ErrorKind, Layout, Operation, Random, Real, TensorSpec,
+    wrong_arguments,
+};
+use std::sync::Arc;
 
 /// `y = x / (1 - rate)` where kept, else 0; `dx = dy / (1 - rate)` where kept, else 0.
 ///
@@ -138,41 +142,77 @@ impl Contract for Dropout {
     }
 }
 
-/// One element, around the workgroup and vector widths, images whose two element orders differ, a
-/// layer, and rates from nothing to nearly all.
+/// One element, around the workgroup and vector widths, images whose two element orders differ, the
+/// networks' layers, and rates from nothing to nearly all.
 pub fn cases() -> Vec<Case> {
-    let plain = |len: usize| TensorSpec::plain([len]);
-    let lengths = [1, 3, 4, 5, 7, 8, 63, 64, 65, 255, 256, 257, 1021];
-    let images = [[1, 3, 5, 7], [3, 5, 7, 4], [3, 4, 5, 2], [3, 32, 14, 14]];
-    lengths
-        .map(|len| (plain(len), 0.5, 0))
-        .into_iter()
-        .chain(images.map(|[n, c, h, w]| (TensorSpec::image(n, c, h, w), 0.25, 3)))
-        .chain([(TensorSpec::plain([32, 128]), 0.5, 1)])
-        .chain([0.0, 0.1, 0.3, 0.9, 0.999].map(|rate| (plain(256), rate, 7)))
-        .filter_map(|(spec, rate, layer)| {
-            let name = format!("{spec}-rate-{rate}");
-            Some(Case::new(name, Dropout::new(spec, rate, layer).ok()?))
-        })
-        .collect()
+    let mut cases = Cases::default();
+    let mut add = |spec: TensorSpec, rate: f32, layer: u32| {
+        cases.add(format!("{}-rate-{rate}", label(&spec)), Dropout::new(spec, rate, layer));
+    };
+    for len in [1, 3, 4, 5, 7, 8, 63, 64, 65, 255, 256, 257, 1021] {
+        add(TensorSpec::plain([len]), 0.5, 0);
+    }
+    for [n, c, h, w] in [[1, 1, 1, 1], [1, 3, 5, 7], [3, 5, 7, 4], [3, 4, 5, 2], [2, 33, 3, 5], [3, 32, 14, 14]] {
+        add(TensorSpec::image(n, c, h, w), 0.25, 3);
+    }
+    for [n, c, size] in [[3, 32, 13], [3, 32, 12], [3, 64, 10], [3, 128, 4], [2, 128, 7]] {
+        add(TensorSpec::image(n, c, size, size), 0.5, 1);
+    }
+    for rate in [0.1, 0.3, 0.5] {
+        add(TensorSpec::image(3, 64, 3, 3), rate, 2);
+        add(TensorSpec::image(3, 64, 1, 1), rate, 2);
+    }
+    for dims in [[32, 128], [64, 256], [16, 512], [16, 600], [64, 120]] {
+        add(TensorSpec::plain(dims), 0.5, 1);
+    }
+    add(TensorSpec::plain([64, 128]), 0.2, 1);
+    for rate in [0.0, 0.1, 0.3, 0.9, 0.999] {
+        add(TensorSpec::plain([256]), rate, 7);
+    }
+    // The largest rate there is below 1, and the last layer.
+    add(TensorSpec::plain([260]), 1.0_f32.next_down(), u32::MAX);
+    cases.0
+}
+
+/// Tensors of which nothing can be dropped, and rates at which nothing is.
+pub fn errors() -> Vec<ErrorCase> {
+    use ErrorKind::{Mismatch, OutOfRange, TooLarge, ZeroSize};
+    let new = |spec, rate| Dropout::new(spec, rate, 0);
+    let plain = |dims: &[usize]| TensorSpec::plain(dims);
+    vec![
+        ErrorCase::new("empty", new(plain(&[0]), 0.5), ZeroSize, "x"),
+        ErrorCase::new("empty image", new(TensorSpec::image(1, 2, 3, 0), 0.5), ZeroSize, "x"),
+        ErrorCase::new("a filter", new(TensorSpec::filter(2, 2, 3, 3), 0.5), Mismatch, "x"),
+        ErrorCase::new("dense weights", new(TensorSpec::linear(2, 2), 0.5), Mismatch, "x"),
+        ErrorCase::new("indices", new(TensorSpec::index([3]), 0.5), Mismatch, "x"),
+        ErrorCase::new("negative rate", new(plain(&[3]), -0.1), OutOfRange, "rate"),
+        ErrorCase::new("a rate of one", new(plain(&[3]), 1.0), OutOfRange, "rate"),
+        ErrorCase::new("rate not a number", new(plain(&[3]), f32::NAN), OutOfRange, "rate"),
+        ErrorCase::new("infinite rate", new(plain(&[3]), f32::INFINITY), OutOfRange, "rate"),
+        ErrorCase::new("past i32", new(plain(&[1 << 31]), 0.5), TooLarge, "x"),
+        ErrorCase::new("past usize", new(plain(&[usize::MAX, 2]), 0.5), TooLarge, "x"),
+    ]
+}
+
+/// Any image or plain tensor of up to 4096 elements, at any rate, in any layer.
+pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
+    let spec = if random.one_in(2) {
+        random.image(4096)
+    } else {
+        let features = random.size(129);
+        TensorSpec::plain([random.size(4096 / features), features])
+    };
+    let rate = match random.below(3) {
+        0 => random.choose([0.0, 0.25, 0.5, 0.75]),
+        _ => random.unit() as f32,
+    };
+    let layer = random.word();
+    Some(Arc::new(Dropout::new(spec, rate, layer).ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn refuses_what_it_cannot_drop() {
-        let new = |spec, rate| Dropout::new(spec, rate, 0);
-        let op = "dropout";
-        assert_eq!(new(TensorSpec::plain([0]), 0.5), Err(Error::ZeroSize { op, what: "x" }));
-        assert!(matches!(new(TensorSpec::filter(2, 2, 3, 3), 0.5), Err(Error::Mismatch { .. })));
-        assert!(matches!(new(TensorSpec::index([3]), 0.5), Err(Error::Mismatch { .. })));
-        for rate in [-0.1, 1.0, f32::NAN] {
-            let error = new(TensorSpec::plain([3]), rate);
-            assert!(matches!(error, Err(Error::OutOfRange { what: "rate", .. })));
-        }
-    }
 
     /// The words of counter 0 under key 0 are published: 6627e8d5 e169c58d bc57ac4c 9b00dbd8.
     /// At rate 0.5 the threshold is 80000000, so that the first is dropped and three are doubled.

@@ -1,7 +1,8 @@
 //! From an image to features.
 
-use crate::cases::Case;
-use crate::{Arg, Array, Contract, Direction, Error, Real, TensorSpec, wrong_arguments};
+use crate::cases::{Case, Cases, ErrorCase};
+use crate::{Arg, Array, Contract, Direction, Error, ErrorKind, Operation, Random, Real, TensorSpec, wrong_arguments};
+use std::sync::Arc;
 
 /// `y[n, (c*h + ih)*w + iw] = x[n,c,ih,iw]`.
 ///
@@ -87,36 +88,59 @@ impl Contract for Flatten {
 
 /// The networks' last images, single rows and columns, and sizes around a tile of 16.
 pub fn cases() -> Vec<Case> {
-    [
+    let mut cases = Cases::default();
+    for (name, x) in [
         ("lenet5", [3, 16, 8, 8]),
         ("depth2", [3, 64, 7, 7]),
-        ("depth3", [2, 128, 3, 3]),
+        ("depth3", [3, 128, 7, 7]),
+        ("grid", [3, 64, 3, 3]),
+        ("grid-small", [3, 64, 1, 1]),
+        ("shallow1", [3, 32, 13, 13]),
+        ("deep4-valid", [3, 128, 4, 4]),
+        ("two-dense", [3, 64, 6, 6]),
+        ("variant", [3, 64, 5, 5]),
+        ("pixels", [3, 1, 28, 28]),
         ("1x1", [1, 1, 1, 1]),
         ("one-channel", [3, 1, 5, 7]),
         ("one-pixel", [3, 13, 1, 1]),
         ("row", [3, 5, 1, 11]),
         ("column", [3, 5, 11, 1]),
         ("primes", [3, 7, 5, 3]),
-        ("channels-3", [1, 3, 4, 4]),
-        ("channels-4", [3, 4, 5, 3]),
-        ("channels-8", [3, 8, 2, 9]),
-        ("channels-15", [2, 15, 5, 3]),
-        ("channels-16", [2, 16, 4, 4]),
-        ("channels-17", [2, 17, 17, 1]),
-        ("channels-31", [1, 31, 3, 11]),
-        ("channels-32", [3, 32, 4, 8]),
-        ("channels-33", [3, 33, 31, 1]),
+        ("batch-1", [1, 6, 5, 7]),
         ("batch-5", [5, 9, 6, 8]),
+    ] {
+        cases.add(name, Flatten::new(x));
+    }
+    for edge in [3, 4, 5, 8, 15, 16, 17, 31, 32, 33, 64, 65] {
+        cases.add(format!("channels-{edge}"), Flatten::new([2, edge, 3, 5]));
+        cases.add(format!("pixels-{edge}"), Flatten::new([2, 5, 1, edge]));
+        cases.add(format!("tile-{edge}"), Flatten::new([1, edge, edge, 1]));
+    }
+    cases.0
+}
+
+/// Sizes that no image has.
+pub fn errors() -> Vec<ErrorCase> {
+    use ErrorKind::{TooLarge, ZeroSize};
+    let (new, huge) = (Flatten::new, usize::MAX);
+    vec![
+        ErrorCase::new("no images", new([0, 2, 3, 4]), ZeroSize, "n"),
+        ErrorCase::new("no channels", new([1, 0, 3, 4]), ZeroSize, "c"),
+        ErrorCase::new("no rows", new([1, 2, 0, 4]), ZeroSize, "h"),
+        ErrorCase::new("no columns", new([1, 2, 3, 0]), ZeroSize, "w"),
+        ErrorCase::new("past i32", new([1 << 11, 1 << 10, 32, 32]), TooLarge, "x"),
+        ErrorCase::new("past usize", new([huge, huge, huge, huge]), TooLarge, "x"),
     ]
-    .into_iter()
-    .filter_map(|(name, x)| Flatten::new(x).ok().map(|op| Case::new(name, op)))
-    .collect()
+}
+
+/// Any image of up to 8192 elements.
+pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
+    Some(Arc::new(Flatten::new(random.image(8192).as_nchw()).ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Operation;
 
     #[test]
     fn by_hand() {
@@ -128,13 +152,5 @@ mod tests {
         let mut dx = Array::zeros(&op.x());
         op.run(Direction::BwdInput, &[&y], &mut [&mut dx]).expect("a backward pass");
         assert_eq!(dx, x);
-    }
-
-    #[test]
-    fn impossible_shapes_are_refused() {
-        let error = |x| Flatten::new(x).expect_err("an impossible shape").to_string();
-        assert!(error([0, 2, 3, 4]).contains("n is 0"));
-        assert!(error([1, 2, 3, 0]).contains("w is 0"));
-        assert!(error([1 << 20, 1 << 20, 1 << 20, 1 << 20]).contains("more than"));
     }
 }

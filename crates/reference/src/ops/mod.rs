@@ -33,7 +33,9 @@ pub use schedule::Schedule;
 pub use sgd::Sgd;
 pub use softmax_cross_entropy::SoftmaxCrossEntropy;
 
-use crate::cases::Case;
+use crate::cases::{Case, ErrorCase};
+use crate::{Operation, Random};
+use std::sync::Arc;
 
 /// An operation's entry in the list of all.
 #[derive(Clone, Copy, Debug)]
@@ -42,23 +44,38 @@ pub struct Entry {
     pub name: &'static str,
     /// Its problem cases.
     pub cases: fn() -> Vec<Case>,
+    /// What its constructor must refuse.
+    pub errors: fn() -> Vec<ErrorCase>,
+    /// A problem of random sizes and settings, small enough for a reference run of milliseconds.
+    /// `None` if what was drawn is none: draw again.
+    pub random: fn(&mut Random) -> Option<Arc<dyn Operation>>,
+}
+
+/// An operation's entry, from the module of its name.
+macro_rules! entry {
+    ($op:ident) => {
+        Entry { name: stringify!($op), cases: $op::cases, errors: $op::errors, random: $op::random }
+    };
 }
 
 /// Every operation.
 pub const ALL: &[Entry] = &[
-    Entry { name: "accumulate", cases: accumulate::cases },
-    Entry { name: "adam", cases: adam::cases },
-    Entry { name: "avg_pool2d", cases: avg_pool2d::cases },
-    Entry { name: "batch_norm", cases: batch_norm::cases },
-    Entry { name: "conv2d", cases: conv2d::cases },
-    Entry { name: "dense", cases: dense::cases },
-    Entry { name: "dropout", cases: dropout::cases },
-    Entry { name: "flatten", cases: flatten::cases },
-    Entry { name: "gather", cases: gather::cases },
-    Entry { name: "max_pool2d", cases: max_pool2d::cases },
-    Entry { name: "relu", cases: relu::cases },
-    Entry { name: "rmsprop", cases: rmsprop::cases },
-    Entry { name: "schedule", cases: schedule::cases },
-    Entry { name: "sgd", cases: sgd::cases },
-    Entry { name: "softmax_cross_entropy", cases: softmax_cross_entropy::cases },
+    entry!(accumulate),
+    entry!(adam),
+    entry!(avg_pool2d),
+    entry!(batch_norm),
+    entry!(conv2d),
+    entry!(dense),
+    entry!(dropout),
+    entry!(flatten),
+    entry!(gather),
+    entry!(max_pool2d),
+    entry!(relu),
+    entry!(rmsprop),
+    entry!(schedule),
+    entry!(sgd),
+    entry!(softmax_cross_entropy),
 ];
+
+#[cfg(test)]
+mod tests;

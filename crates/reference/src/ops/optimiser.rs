@@ -1,6 +1,7 @@
 //! What the optimisers share: the `rates` they read, their ranges, the parameters they are tried on.
 
-use crate::{Array, DType, Error, Real, TensorSpec};
+use crate::cases::ErrorCase;
+use crate::{Array, DType, Error, ErrorKind, Operation, Random, Real, TensorSpec};
 
 /// `[lr, 1/(1-beta1^t), 1/sqrt(1-beta2^t), 0]`, as `schedule` writes it.
 pub(super) fn rates_spec() -> TensorSpec {
@@ -55,7 +56,30 @@ pub(super) fn check_eps(op: &'static str, got: f64) -> Result<(), Error> {
 
 /// One element, around the vector and workgroup widths, and the layers of `lenet5`.
 pub(super) fn parameters() -> Vec<TensorSpec> {
-    let plain = [1, 3, 4, 5, 63, 64, 65, 257, 1000].map(|len| TensorSpec::plain([len]));
-    let layers = [TensorSpec::filter(6, 1, 5, 5), TensorSpec::linear(84, 120)];
+    let plain = [1, 3, 4, 5, 7, 8, 63, 64, 65, 256, 257, 260, 1000].map(|len| TensorSpec::plain([len]));
+    let layers = [
+        TensorSpec::filter(6, 1, 5, 5),
+        TensorSpec::filter(16, 6, 5, 5),
+        TensorSpec::filter(7, 5, 3, 1),
+        TensorSpec::linear(84, 120),
+        TensorSpec::linear(11, 13),
+    ];
     plain.into_iter().chain(layers).collect()
+}
+
+/// What `new` must refuse of a parameter.
+pub(super) fn param_errors<O: Operation>(new: impl Fn(TensorSpec) -> Result<O, Error>) -> Vec<ErrorCase> {
+    use ErrorKind::{Mismatch, TooLarge, ZeroSize};
+    vec![
+        ErrorCase::new("empty", new(TensorSpec::plain([0])), ZeroSize, "param"),
+        ErrorCase::new("empty filter", new(TensorSpec::filter(6, 0, 5, 5)), ZeroSize, "param"),
+        ErrorCase::new("indices", new(TensorSpec::index([2])), Mismatch, "param"),
+        ErrorCase::new("past i32", new(TensorSpec::linear(1 << 16, 1 << 15)), TooLarge, "param"),
+        ErrorCase::new("past usize", new(TensorSpec::linear(usize::MAX, 2)), TooLarge, "param"),
+    ]
+}
+
+/// A decay of weights: none, or any up to 1.
+pub(super) fn random_decay(random: &mut Random) -> f64 {
+    if random.one_in(2) { 0.0 } else { random.magnitude(1e-6, 1.0) }
 }

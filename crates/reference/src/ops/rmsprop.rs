@@ -1,8 +1,14 @@
 //! RMSprop.
 
-use super::optimiser::{check_eps, check_fraction, check_not_negative, check_param, parameters, rates, rates_spec};
-use crate::cases::Case;
-use crate::{Arg, Array, Contract, Direction, Domain, Error, Real, TensorSpec, wrong_arguments};
+use super::optimiser::{
+    check_eps, check_fraction, check_not_negative, check_param, param_errors, parameters, random_decay, rates,
+    rates_spec,
+};
+use crate::cases::{Case, Cases, ErrorCase, label};
+use crate::{
+    Arg, Array, Contract, Direction, Domain, Error, ErrorKind, Operation, Random, Real, TensorSpec, wrong_arguments,
+};
+use std::sync::Arc;
 
 /// `g = grad + weight_decay*param`; `square_avg = alpha*square_avg + (1-alpha)*g²`;
 /// `velocity = momentum*velocity + g/(sqrt(square_avg) + eps)`; `param -= lr * velocity`.
@@ -121,47 +127,56 @@ pub fn cases() -> Vec<Case> {
         // Every factor far from 0 and 1, so that none can hide behind another.
         ("strong", 0.3, 0.1, 0.6, 0.5),
     ];
-    let mut cases = Vec::new();
+    let mut cases = Cases::default();
     for (name, alpha, eps, momentum, weight_decay) in settings {
         for spec in parameters() {
             // Without and with a tail behind the last whole vector.
             if name == "momentum-decay" || [65, 1000].contains(&spec.len()) {
-                let case = format!("{spec} {name}");
-                cases.extend(RmsProp::new(spec, alpha, eps, momentum, weight_decay).map(|op| Case::new(case, op)));
+                let case = format!("{}-{name}", label(&spec));
+                cases.add(case, RmsProp::new(spec, alpha, eps, momentum, weight_decay));
             }
         }
     }
-    cases
+    cases.0
+}
+
+/// Parameters and settings that cannot be.
+pub fn errors() -> Vec<ErrorCase> {
+    use ErrorKind::OutOfRange;
+    let new =
+        |alpha, eps, momentum, weight_decay| RmsProp::new(TensorSpec::plain([2]), alpha, eps, momentum, weight_decay);
+    let mut errors = param_errors(|spec| RmsProp::new(spec, 0.9, 1e-8, 0.0, 0.0));
+    errors.extend([
+        ErrorCase::new("alpha of one", new(1.0, 1e-8, 0.0, 0.0), OutOfRange, "alpha"),
+        ErrorCase::new("negative alpha", new(-0.1, 1e-8, 0.0, 0.0), OutOfRange, "alpha"),
+        ErrorCase::new("eps of zero", new(0.9, 0.0, 0.0, 0.0), OutOfRange, "eps"),
+        ErrorCase::new("eps below f32", new(0.9, 1e-40, 0.0, 0.0), OutOfRange, "eps"),
+        ErrorCase::new("infinite eps", new(0.9, f64::INFINITY, 0.0, 0.0), OutOfRange, "eps"),
+        ErrorCase::new("momentum of one", new(0.9, 1e-8, 1.0, 0.0), OutOfRange, "momentum"),
+        ErrorCase::new("momentum not a number", new(0.9, 1e-8, f64::NAN, 0.0), OutOfRange, "momentum"),
+        ErrorCase::new("negative decay", new(0.9, 1e-8, 0.0, -1.0), OutOfRange, "weight_decay"),
+        ErrorCase::new("decay past f32", new(0.9, 1e-8, 0.0, 1e39), OutOfRange, "weight_decay"),
+    ]);
+    errors
+}
+
+/// Any parameter of up to 4096 elements with any setting. An alpha near 0 would divide by gradients
+/// near 0, and amplify every rounding.
+pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
+    let spec = random.spec(4096);
+    let alpha = 1.0 - random.magnitude(1e-3, 0.9);
+    let eps = random.magnitude(1e-10, 1.0);
+    let momentum = if random.one_in(2) { 0.0 } else { random.unit() };
+    let weight_decay = random_decay(random);
+    Some(Arc::new(RmsProp::new(spec, alpha, eps, momentum, weight_decay).ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Operation;
 
     fn spec() -> TensorSpec {
         TensorSpec::plain([2])
-    }
-
-    #[test]
-    fn refuses_what_cannot_be() {
-        let new = RmsProp::new;
-        let empty = new(TensorSpec::plain([0]), 0.9, 1e-8, 0.0, 0.0);
-        assert_eq!(empty, Err(Error::ZeroSize { op: "rmsprop", what: "param" }));
-        assert!(matches!(new(TensorSpec::index([2]), 0.9, 1e-8, 0.0, 0.0), Err(Error::Mismatch { .. })));
-        for (alpha, eps, momentum, weight_decay) in [
-            (1.0, 1e-8, 0.0, 0.0),
-            (-0.1, 1e-8, 0.0, 0.0),
-            (0.9, 0.0, 0.0, 0.0),
-            (0.9, f64::INFINITY, 0.0, 0.0),
-            (0.9, 1e-8, 1.0, 0.0),
-            (0.9, 1e-8, f64::NAN, 0.0),
-            (0.9, 1e-8, 0.0, -1.0),
-        ] {
-            let result = new(spec(), alpha, eps, momentum, weight_decay);
-            assert!(matches!(result, Err(Error::OutOfRange { .. })), "{result:?}");
-        }
-        assert!(new(spec(), 0.99, 1e-8, 0.9, 0.01).is_ok());
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! The step counter and what follows from it.
 
 use super::optimiser::{check_fraction, check_not_negative, rates_spec};
-use crate::cases::Case;
-use crate::{Arg, Array, Contract, Direction, Domain, Error, Real, TensorSpec, wrong_arguments};
+use crate::cases::{Case, Cases, ErrorCase};
+use crate::{
+    Arg, Array, Contract, Direction, Domain, Error, ErrorKind, Operation, Random, Real, TensorSpec, wrong_arguments,
+};
+use std::sync::Arc;
 
 /// `t = step + 1`; `counter = [t, position + batch, seed_lo, seed_hi]`;
 /// `rates = [lr, 1/(1-beta1^t), 1/sqrt(1-beta2^t), 0]`.
@@ -98,53 +101,68 @@ impl Contract for Schedule {
     }
 }
 
-/// Betas for which `t * ln(beta)` is, at a step somewhere below 100,000, tiny, about -1, or far below.
+/// Betas for which `t * ln(beta)` is, at a step somewhere below 100,000, tiny, about -1, or far below;
+/// the reports' rates and batches.
 pub fn cases() -> Vec<Case> {
-    [
+    let mut cases = Cases::default();
+    for (name, batch, lr, beta1, beta2) in [
         ("adam", 32, 1e-3, 0.9, 0.999),
+        ("adam-64", 64, 1e-3, 0.9, 0.999),
+        ("adam-slow", 100, 1e-4, 0.9, 0.999),
+        ("sgd", 64, 1e-3, 0.0, 0.0),
         ("no-betas", 64, 0.1, 0.0, 0.0),
         ("one-beta", 1, 0.0, 0.0, 0.99),
+        ("other-beta", 3, 0.25, 0.95, 0.0),
         ("slow", 128, 3e-4, 0.999_99, 0.9999),
         ("slower", 7, 0.05, 0.999_998, 0.999_99),
         ("slowest", 100, 1.0, 0.999_999_9, 0.999_999_999),
         ("around-one", 33, 0.5, 0.999_98, 0.999_97),
         ("batch-wraps", u32::MAX, 2.5, 1e-40, 0.5),
+    ] {
+        cases.add(name, Schedule::new(batch, lr, beta1, beta2));
+    }
+    cases.0
+}
+
+/// Batches, rates and betas that cannot be.
+pub fn errors() -> Vec<ErrorCase> {
+    use ErrorKind::{OutOfRange, ZeroSize};
+    let new = Schedule::new;
+    vec![
+        ErrorCase::new("empty batch", new(0, 0.1, 0.9, 0.999), ZeroSize, "batch"),
+        ErrorCase::new("negative rate", new(1, -0.1, 0.9, 0.999), OutOfRange, "lr"),
+        ErrorCase::new("rate not a number", new(1, f64::NAN, 0.9, 0.999), OutOfRange, "lr"),
+        ErrorCase::new("rate past f32", new(1, 1e39, 0.9, 0.999), OutOfRange, "lr"),
+        ErrorCase::new("first beta of one", new(1, 0.1, 1.0, 0.999), OutOfRange, "beta1"),
+        ErrorCase::new("negative first beta", new(1, 0.1, -0.1, 0.999), OutOfRange, "beta1"),
+        ErrorCase::new("second beta of one", new(1, 0.1, 0.9, 1.0), OutOfRange, "beta2"),
+        ErrorCase::new("negative second beta", new(1, 0.1, 0.9, -0.1), OutOfRange, "beta2"),
+        ErrorCase::new("second beta not a number", new(1, 0.1, 0.9, f64::NAN), OutOfRange, "beta2"),
     ]
-    .into_iter()
-    .filter_map(|(name, batch, lr, beta1, beta2)| Some(Case::new(name, Schedule::new(batch, lr, beta1, beta2).ok()?)))
-    .collect()
+}
+
+/// Any batch, rate and betas.
+pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
+    let batch = if random.one_in(4) { random.word() } else { random.size(512) as u32 };
+    let lr = random.magnitude(1e-6, 10.0);
+    let mut beta = || match random.below(4) {
+        0 => 0.0,
+        1 => random.unit(),
+        _ => 1.0 - random.magnitude(1e-7, 1.0),
+    };
+    let [beta1, beta2] = [beta(), beta()];
+    Some(Arc::new(Schedule::new(batch, lr, beta1, beta2).ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Operation;
 
     fn step(op: &Schedule, counter: &mut Array<f64>) -> Vec<f64> {
         // Not zeros: what is not written must show.
         let mut rates = Array::Real(vec![f64::NAN; 4]);
         op.run_f64(Direction::Update, &[], &mut [counter, &mut rates]).unwrap();
         rates.real().to_vec()
-    }
-
-    #[test]
-    fn refuses_what_cannot_be() {
-        assert_eq!(Schedule::new(0, 0.1, 0.9, 0.999), Err(Error::ZeroSize { op: "schedule", what: "batch" }));
-        for (lr, beta1, beta2) in [
-            (-0.1, 0.9, 0.999),
-            (f64::NAN, 0.9, 0.999),
-            (1e39, 0.9, 0.999),
-            (0.1, 1.0, 0.999),
-            (0.1, -0.1, 0.999),
-            (0.1, 0.9, 1.0),
-            (0.1, 0.9, f64::NAN),
-        ] {
-            assert!(
-                matches!(Schedule::new(1, lr, beta1, beta2), Err(Error::OutOfRange { .. })),
-                "{lr} {beta1} {beta2}"
-            );
-        }
-        assert!(Schedule::new(1, 0.0, 0.0, 0.0).is_ok());
     }
 
     #[test]

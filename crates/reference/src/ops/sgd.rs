@@ -1,8 +1,11 @@
 //! Stochastic gradient descent with momentum.
 
-use super::optimiser::{check_fraction, check_not_negative, check_param, parameters, rates, rates_spec};
-use crate::cases::Case;
-use crate::{Arg, Array, Contract, Direction, Error, Real, TensorSpec, wrong_arguments};
+use super::optimiser::{
+    check_fraction, check_not_negative, check_param, param_errors, parameters, random_decay, rates, rates_spec,
+};
+use crate::cases::{Case, Cases, ErrorCase, label};
+use crate::{Arg, Array, Contract, Direction, Error, ErrorKind, Operation, Random, Real, TensorSpec, wrong_arguments};
+use std::sync::Arc;
 
 /// `g = grad + weight_decay*param`; `velocity = momentum*velocity + g`;
 /// `param -= lr * step`, where `step = g + momentum*velocity` with Nesterov, else `velocity`.
@@ -117,23 +120,52 @@ pub fn cases() -> Vec<Case> {
         // Exact on integers, so that a wrong term cannot hide in a tolerance.
         ("nesterov-exact", 0.5, true, 0.25),
     ];
-    let mut cases = Vec::new();
+    let mut cases = Cases::default();
     for (name, momentum, nesterov, weight_decay) in settings {
         for spec in parameters() {
             // Without and with a tail behind the last whole vector.
             if name == "nesterov-decay" || [65, 1000].contains(&spec.len()) {
-                let case = format!("{spec} {name}");
-                cases.extend(Sgd::new(spec, momentum, nesterov, weight_decay).map(|op| Case::new(case, op)));
+                cases.add(format!("{}-{name}", label(&spec)), Sgd::new(spec, momentum, nesterov, weight_decay));
             }
         }
     }
-    cases
+    cases.0
+}
+
+/// Parameters and settings that cannot be.
+pub fn errors() -> Vec<ErrorCase> {
+    use ErrorKind::OutOfRange;
+    let new = |momentum, nesterov, weight_decay| Sgd::new(TensorSpec::plain([2]), momentum, nesterov, weight_decay);
+    let mut errors = param_errors(|spec| Sgd::new(spec, 0.9, false, 0.0));
+    errors.extend([
+        ErrorCase::new("negative momentum", new(-0.1, false, 0.0), OutOfRange, "momentum"),
+        ErrorCase::new("momentum of one", new(1.0, false, 0.0), OutOfRange, "momentum"),
+        ErrorCase::new("momentum not a number", new(f32::NAN, false, 0.0), OutOfRange, "momentum"),
+        ErrorCase::new("infinite momentum", new(f32::INFINITY, false, 0.0), OutOfRange, "momentum"),
+        ErrorCase::new("Nesterov without momentum", new(0.0, true, 0.0), OutOfRange, "momentum"),
+        ErrorCase::new("negative decay", new(0.9, false, -0.1), OutOfRange, "weight_decay"),
+        ErrorCase::new("decay not a number", new(0.9, false, f32::NAN), OutOfRange, "weight_decay"),
+        ErrorCase::new("infinite decay", new(0.9, false, f32::INFINITY), OutOfRange, "weight_decay"),
+    ]);
+    errors
+}
+
+/// Any parameter of up to 4096 elements with any setting, one in three exact on integers.
+pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
+    let spec = random.spec(4096);
+    let [momentum, weight_decay] = if random.one_in(3) {
+        let quarters = [0.0, 0.25, 0.5, 0.75];
+        [random.choose(quarters), random.choose(quarters)]
+    } else {
+        [random.unit() as f32, random_decay(random) as f32]
+    };
+    let nesterov = random.one_in(2);
+    Some(Arc::new(Sgd::new(spec, momentum, nesterov, weight_decay).ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Operation;
 
     fn spec() -> TensorSpec {
         TensorSpec::plain([2])
@@ -151,22 +183,6 @@ mod tests {
             seen.push([param.clone(), velocity.clone()]);
         }
         seen
-    }
-
-    #[test]
-    fn refuses_what_cannot_be() {
-        let new = Sgd::new;
-        assert_eq!(new(TensorSpec::plain([0]), 0.0, false, 0.0), Err(Error::ZeroSize { op: "sgd", what: "param" }));
-        assert!(matches!(new(TensorSpec::index([2]), 0.0, false, 0.0), Err(Error::Mismatch { .. })));
-        let out_of_range = |result| matches!(result, Err(Error::OutOfRange { .. }));
-        for momentum in [-0.1, 1.0, f32::NAN, f32::INFINITY] {
-            assert!(out_of_range(new(spec(), momentum, false, 0.0)), "{momentum}");
-        }
-        for weight_decay in [-0.1, f32::NAN, f32::INFINITY] {
-            assert!(out_of_range(new(spec(), 0.9, false, weight_decay)), "{weight_decay}");
-        }
-        assert!(out_of_range(new(spec(), 0.0, true, 0.0)));
-        assert!(new(spec(), 0.9, true, 0.01).is_ok());
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Softmax, cross-entropy and accuracy, over one row of logits per sample.
 
-use crate::cases::Case;
-use crate::{Arg, Array, Contract, Direction, Domain, Error, Real, TensorSpec, wrong_arguments};
+use crate::cases::{Case, Cases, ErrorCase};
+use crate::{
+    Arg, Array, Contract, Direction, Domain, Error, ErrorKind, Operation, Random, Real, TensorSpec, wrong_arguments,
+};
+use std::sync::Arc;
 
 /// `probs[r,k] = exp(x[r,k] - max_r) / Σ_j exp(x[r,j] - max_r)`;
 /// `loss = 1/n Σ_r loss_r` with `loss_r = log Σ_j exp(x[r,j] - max_r) - (x[r,labels[r]] - max_r)`;
@@ -155,32 +158,44 @@ impl Contract for SoftmaxCrossEntropy {
 
 /// The networks' ten classes at batches around every workgroup's samples, few and many classes.
 pub fn cases() -> Vec<Case> {
-    let batches = [1, 3, 31, 32, 63, 64, 65, 127, 128, 129, 255, 256, 257];
-    let others = [[1, 1], [4, 1], [5, 2], [3, 3], [7, 4], [3, 5], [4, 7], [13, 17], [3, 100], [67, 129], [4097, 3]];
-    batches
-        .into_iter()
-        .map(|n| [n, 10])
-        .chain(others)
-        .filter_map(|[n, classes]| {
-            let op = SoftmaxCrossEntropy::new(n, classes).ok()?;
-            Some(Case::new(format!("{n}x{classes}"), op))
-        })
-        .collect()
+    let mut cases = Cases::default();
+    let mut add = |[n, classes]: [usize; 2]| {
+        cases.add(format!("{n}x{classes}"), SoftmaxCrossEntropy::new(n, classes));
+    };
+    for n in [1, 2, 3, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 255, 256, 257] {
+        add([n, 10]);
+    }
+    for sizes in [[1, 1], [4, 1], [5, 2], [3, 3], [7, 4], [3, 5], [4, 7], [13, 17], [3, 100], [67, 129], [4097, 3]] {
+        add(sizes);
+    }
+    for classes in [8, 9, 15, 16, 31, 32, 33, 63, 64, 65] {
+        add([3, classes]);
+    }
+    cases.0
+}
+
+/// Sizes that no batch of logits has.
+pub fn errors() -> Vec<ErrorCase> {
+    use ErrorKind::{TooLarge, ZeroSize};
+    let (new, huge) = (SoftmaxCrossEntropy::new, usize::MAX);
+    vec![
+        ErrorCase::new("empty batch", new(0, 10), ZeroSize, "n"),
+        ErrorCase::new("no classes", new(10, 0), ZeroSize, "classes"),
+        ErrorCase::new("past i32", new(1 << 16, 1 << 15), TooLarge, "x"),
+        ErrorCase::new("past usize", new(huge, huge), TooLarge, "x"),
+    ]
+}
+
+/// Any batch of up to 8192 logits.
+pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
+    let classes = if random.one_in(3) { 10 } else { random.size(129) };
+    let n = random.size(600.min(8192 / classes));
+    Some(Arc::new(SoftmaxCrossEntropy::new(n, classes).ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn refuses_zero_sizes_and_too_many_elements() {
-        let op = "softmax_cross_entropy";
-        let zero = |what| Err(Error::ZeroSize { op, what });
-        assert_eq!(SoftmaxCrossEntropy::new(0, 10), zero("n"));
-        assert_eq!(SoftmaxCrossEntropy::new(10, 0), zero("classes"));
-        let huge = SoftmaxCrossEntropy::new(1 << 20, 1 << 20);
-        assert_eq!(huge, Err(Error::TooLarge { op, what: "x" }));
-    }
 
     /// `loss`, `metrics` and `probs` of rows of two logits.
     fn forward(x: &[f64], labels: &[u32]) -> Result<[Vec<f64>; 3], Error> {

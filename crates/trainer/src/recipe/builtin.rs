@@ -1,6 +1,7 @@
 //! The recipes that come with the program, and how a name or a path on the command line becomes a recipe.
 
 use super::{Recipe, RecipeError};
+use crate::similar::most_similar;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ impl Recipe {
         }
         Err(RecipeError::Unknown {
             name: name_or_path.to_owned(),
-            suggestion: most_similar(name_or_path),
+            suggestion: most_similar(name_or_path, BUILT_IN.iter().map(|built_in| built_in.name)),
             known: BUILT_IN.iter().map(|built_in| built_in.name).collect::<Vec<_>>().join(", "),
         })
     }
@@ -57,28 +58,6 @@ impl Recipe {
         }
         Self::parse(&text, &path.display().to_string())
     }
-}
-
-/// The built-in name that takes the fewest edits, if they are few.
-fn most_similar(name: &str) -> Option<&'static str> {
-    let candidates = BUILT_IN.iter().map(|built_in| (edits(&name.to_lowercase(), built_in.name), built_in.name));
-    candidates.min().filter(|&(edits, _)| edits <= 2).map(|(_, name)| name)
-}
-
-/// Levenshtein distance.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, a) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &b) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -117,14 +96,5 @@ mod tests {
         std::fs::write(&path, vec![b'#'; 1 << 21]).unwrap();
         assert!(Recipe::find(name).unwrap_err().to_string().contains("larger than"));
         assert!(matches!(Recipe::read(folder.path()), Err(RecipeError::Unreadable { .. })));
-    }
-
-    #[test]
-    fn distance_counts_edits() {
-        for (a, b, distance) in
-            [("", "", 0), ("abc", "", 3), ("abc", "abd", 1), ("lenet", "lenet5", 1), ("ab", "ba", 2)]
-        {
-            assert_eq!(edits(a, b), distance, "{a} {b}");
-        }
     }
 }

@@ -1,0 +1,119 @@
+//! Which kernel rows, and which of their cases, a command line means.
+
+use crate::cli::UsageError;
+use crate::similar::most_similar;
+use kernels::Row;
+use reference::cases::Case;
+use std::collections::BTreeSet;
+
+/// The rows that some filter is a part of, in the order of their tables; all of them without filters. A filter that is
+/// a whole id means that row alone.
+pub fn rows(filters: &[String]) -> Result<Vec<&'static dyn Row>, UsageError> {
+    let all = || kernels::ops::all().iter().map(|row| &**row);
+    let is_id = |filter: &str| all().any(|row| row.id() == filter);
+    let matches = |filter: &str, row: &dyn Row| match is_id(filter) {
+        true => row.id() == filter,
+        false => row.id().contains(filter),
+    };
+    if let Some(filter) = filters.iter().find(|filter| !all().any(|row| matches(filter, row))) {
+        let names: BTreeSet<&str> = all().flat_map(names).collect();
+        let suggestion = most_similar(filter, names).map(str::to_owned);
+        return Err(UsageError::UnknownKernel { filter: filter.clone(), suggestion });
+    }
+    Ok(all().filter(|row| filters.is_empty() || filters.iter().any(|filter| matches(filter, *row))).collect())
+}
+
+/// What a row could have been meant by: `conv2d`, `conv2d.fwd`, `conv2d.fwd.tiled`, `tiled`.
+fn names(row: &'static dyn Row) -> Vec<&'static str> {
+    let id = row.id();
+    let dots = id.match_indices('.').map(|(at, _)| at);
+    let after = id.rfind('.').map(|at| &id[at + 1..]);
+    dots.map(|at| &id[..at]).chain([id]).chain(after).collect()
+}
+
+/// An operation with the chosen ones of its rows and cases.
+#[derive(Debug)]
+pub struct Chosen {
+    /// The operation's name.
+    pub op: &'static str,
+    /// Never empty.
+    pub rows: Vec<&'static dyn Row>,
+    /// Never empty.
+    pub cases: Vec<Case>,
+}
+
+/// The rows by operation, with all cases of that, or with the one called `case`.
+pub fn with_cases(rows: &[&'static dyn Row], case: Option<&str>) -> Result<Vec<Chosen>, UsageError> {
+    let mut chosen: Vec<Chosen> = reference::ops::ALL
+        .iter()
+        .map(|entry| {
+            let rows = rows.iter().copied().filter(|row| row.op() == entry.name).collect();
+            Chosen { op: entry.name, rows, cases: (entry.cases)() }
+        })
+        .collect();
+    chosen.retain(|chosen| !chosen.rows.is_empty());
+    if let Some(name) = case {
+        let known: BTreeSet<String> = chosen.iter().flat_map(|c| &c.cases).map(|case| case.name.clone()).collect();
+        if !known.contains(name) {
+            let suggestion = most_similar(name, known.iter().map(String::as_str)).map(str::to_owned);
+            return Err(UsageError::UnknownCase { case: name.to_owned(), suggestion });
+        }
+        chosen.iter_mut().for_each(|chosen| chosen.cases.retain(|case| case.name == name));
+        chosen.retain(|chosen| !chosen.cases.is_empty());
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(filters: &[&str]) -> Result<Vec<&'static str>, String> {
+        let filters: Vec<String> = filters.iter().map(|filter| (*filter).to_owned()).collect();
+        rows(&filters).map(|rows| rows.iter().map(|row| row.id()).collect()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn filters_are_parts_of_ids_and_add_up() {
+        assert_eq!(ids(&[]).unwrap().len(), kernels::ops::all().len());
+        let fwd = ["relu.fwd.naive", "relu.fwd.vec4"];
+        assert_eq!(ids(&["relu.fwd"]).unwrap(), fwd);
+        assert_eq!(ids(&["relu.fwd.vec4", "relu.fwd.naive", "u.fwd.naive"]).unwrap(), fwd);
+        // Part of `avg_pool2d.bwd_input.disjoint_vec4`, too.
+        assert_eq!(ids(&["avg_pool2d.bwd_input.disjoint"]).unwrap(), ["avg_pool2d.bwd_input.disjoint"]);
+        assert!(ids(&["naive"]).unwrap().len() > 10);
+    }
+
+    #[test]
+    fn a_filter_that_matches_nothing_is_refused() {
+        for (filter, suggestion) in [
+            ("conv2", None),
+            ("conv3d", Some("conv2d")),
+            ("conv2d.forward", None),
+            ("relu.fwd.vec", None),
+            ("relu.fw.vec4", Some("relu.fwd.vec4")),
+            ("tild", Some("tiled")),
+        ] {
+            match (ids(&["relu", filter]), suggestion) {
+                (Ok(_), None) => {}
+                (Err(error), Some(name)) => assert!(error.contains(&format!("did you mean `{name}`?")), "{error}"),
+                (Err(error), None) => assert!(!error.contains("did you mean"), "{error}"),
+                (Ok(rows), Some(_)) => panic!("{filter} matches {rows:?}"),
+            }
+        }
+        assert!(ids(&["conv2d.forward"]).is_err());
+        assert!(ids(&[""]).is_ok(), "an empty filter is part of everything");
+    }
+
+    #[test]
+    fn a_case_is_chosen_by_its_name() {
+        let rows = rows(&["relu".to_owned(), "dense".to_owned()]).unwrap();
+        let all = with_cases(&rows, None).unwrap();
+        assert_eq!(all.iter().map(|chosen| chosen.op).collect::<Vec<_>>(), ["dense", "relu"]);
+        let name = all[1].cases[2].name.clone();
+        let one = with_cases(&rows, Some(&name)).unwrap();
+        assert_eq!((one.len(), one[0].op, one[0].cases.len()), (1, "relu", 1));
+        let error = with_cases(&rows, Some(&format!("{name}x"))).unwrap_err();
+        assert!(error.to_string().contains("did you mean"), "{error}");
+    }
+}

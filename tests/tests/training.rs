@@ -1,0 +1,232 @@
+//! Whole training runs: GPU against reference, recorded plan against eager tape, run against run.
+//! On the procedural stand-in, so that a fresh clone has the data.
+
+use fashion_mnist::{Dataset, synthetic};
+use kernels::{Gpu, Options};
+use parity::gpu;
+use tape::{Device, Tensor};
+use trainer::images::{Images, Visit};
+use trainer::metrics::MetricsWriter;
+use trainer::model::Model;
+use trainer::network::Network;
+use trainer::progress::{Display, TrainingProgress};
+use trainer::recipe::{BUILT_IN, Recipe};
+use trainer::step::Step;
+use trainer::train::Trainer;
+
+/// A recipe cut down to `steps` steps of `batch` images.
+fn recipe(name: &str, steps: u64, batch: usize) -> Recipe {
+    let mut recipe = Recipe::find(name).expect("a built-in recipe");
+    recipe.train.max_steps = Some(steps);
+    recipe.train.batch_size = batch;
+    recipe.data.validation = recipe.data.validation.min(20);
+    recipe
+}
+
+/// Convolution, batch normalisation of images and of features, both poolings, dropout: what the
+/// built-in recipes so far do not have between them.
+const EVERYTHING: &str = r#"
+name = "everything"
+description = "Every layer there is"
+source = "a test"
+assumptions = []
+layers = [
+    { kind = "conv", out = 6, kernel = [5, 3], pad = [2, 1], stride = [1, 2] },
+    { kind = "batch_norm" },
+    { kind = "relu" },
+    { kind = "avg_pool", kernel = [4, 2], stride = [3, 2], pad = [1, 0] },
+    { kind = "conv", out = 8, kernel = 3, dilation = 2, pad = 2 },
+    { kind = "batch_norm" },
+    { kind = "relu" },
+    { kind = "dropout", rate = 0.3 },
+    { kind = "max_pool", kernel = 3, stride = 2, pad = 1 },
+    { kind = "flatten" },
+    { kind = "dense", out = 20 },
+    { kind = "batch_norm" },
+    { kind = "relu" },
+    { kind = "dropout", rate = 0.1 },
+    { kind = "dense", out = 10 },
+]
+
+[data]
+normalise = "symmetric"
+validation = 0
+
+[train]
+epochs = 3
+batch_size = 7
+seed = 5
+order = "shuffled"
+
+[optimizer]
+kind = "sgd"
+lr = 0.05
+momentum = 0.9
+nesterov = true
+weight_decay = 1e-3
+"#;
+
+struct Outcome {
+    losses: Vec<f64>,
+    /// By parameter, with its name.
+    values: Vec<(String, Vec<f32>)>,
+}
+
+/// Trains and returns every step's loss and the parameters at the end.
+fn train(device: &Device, recipe: &Recipe, dataset: &Dataset, eager: bool) -> Outcome {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("metrics.jsonl");
+    let network = Network::new(&recipe.layers, recipe.train.batch_size).expect("a network");
+    let values = network.initialise(recipe.train.seed).into_iter().map(|(_, values)| values).collect();
+    let model = Model::new(device, network, values).expect("a model");
+    let trained = pollster::block_on(
+        Trainer {
+            device,
+            recipe,
+            dataset,
+            metrics: MetricsWriter::create(&path).expect("a metrics file"),
+            log_every: Some(1),
+            eager,
+            progress: TrainingProgress::new(Display::Quiet, recipe.train.epochs, 0),
+        }
+        .run(&model),
+    )
+    .expect("a run");
+    let text = std::fs::read_to_string(&path).expect("metrics");
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    let losses: Vec<f64> =
+        lines.filter(|line| line["kind"] == "step").map(|line| line["loss"].as_f64().expect("a loss")).collect();
+    assert_eq!(losses.len() as u64, trained.steps);
+    let names = model.network().parameters().iter().map(|parameter| parameter.name.clone());
+    let values = names.zip(pollster::block_on(model.values(device)).expect("values")).collect();
+    Outcome { losses, values }
+}
+
+fn everything() -> Recipe {
+    Recipe::parse(EVERYTHING, "everything.toml").expect("a recipe")
+}
+
+/// How far apart two tensors are, relative to their length: `|a - b| / |b|`. Not by element: where
+/// a gradient is next to nothing, Adam divides one rounding error by another, and that weight alone
+/// goes its own way.
+fn relative(a: &[f32], b: &[f32]) -> f64 {
+    let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let difference = squares(&mut a.iter().zip(b).map(|(&a, &b)| f64::from(a) - f64::from(b)));
+    // Some gradients are zero but for rounding (of a bias that batch normalisation takes out again),
+    // and so is what an optimiser makes of them.
+    let nothing = 1e-3 * (b.len() as f64).sqrt();
+    let relative = difference / squares(&mut b.iter().map(|&b| b.into())).max(nothing);
+    // A NaN must not look small.
+    if relative.is_nan() { f64::INFINITY } else { relative }
+}
+
+/// Takes the same steps on the GPU and on the reference. After each, everything it left for the next
+/// is compared and the reference's copied to the GPU: training is chaotic, and two runs left alone
+/// part after some dozens of steps however right both are.
+fn in_step(recipe: &Recipe, dataset: &Dataset) {
+    let name = &recipe.name;
+    let (gpu, reference) = (Device::Gpu(gpu().clone()), Device::Reference);
+    let devices = [&gpu, &reference];
+    let network = Network::new(&recipe.layers, recipe.train.batch_size).expect("a network");
+    let order: Vec<u32> = (0..dataset.train.len() as u32).collect();
+    let model = |device| {
+        let values = network.initialise(recipe.train.seed).into_iter().map(|(_, values)| values).collect();
+        Model::new(device, network.clone(), values).expect("a model")
+    };
+    let models = devices.map(model);
+    let images = devices.map(|device| Images::upload(device, &dataset.train, recipe.data.normalise).expect("images"));
+    let visits = devices.map(|device| Visit::new(device, &order, recipe.train.seed).expect("a visit"));
+    let step = |i: usize| Step::new(devices[i], recipe, &models[i], &images[i], &visits[i]).expect("a step");
+    let steps = [step(0), step(1)];
+    let read = |i: usize, tensor: &Tensor| pollster::block_on(devices[i].read(tensor)).expect("a tensor");
+
+    let mut worst = 0.0_f64;
+    let mut losses = Vec::new();
+    for number in 1..=recipe.train.max_steps.expect("a number of steps") {
+        let n = recipe.train.batch_size;
+        let [a, b] = [0, 1].map(|i| read(i, &steps[i].run(devices[i], n).expect("a step")));
+        let difference = relative(a.real(), b.real());
+        assert!(difference <= BOUND, "{name}, step {number}: loss and hits are {a:?}, on the reference {b:?}");
+        losses.push(b.real()[0]);
+        for ((what, a), (_, b)) in steps[0].state().into_iter().zip(steps[1].state()) {
+            let expected = read(1, b);
+            let difference = relative(read(0, a).real(), expected.real());
+            let bound = if what.contains('/') { STATE_BOUND } else { BOUND };
+            assert!(difference <= bound, "{name}, step {number}: {what} is off by {difference:.1e}");
+            worst = worst.max(difference / bound);
+            gpu.write(a, expected).expect("a tensor");
+        }
+    }
+    let half = losses.len() / 2;
+    assert!(losses[half..].iter().sum::<f32>() < losses[..half].iter().sum(), "{name}: nothing was learnt");
+    println!("{name}: at most {worst:.1e} of what is allowed");
+}
+
+/// How far apart the GPU and the reference may be after one step from the same state.
+const BOUND: f64 = 1e-4;
+
+/// The same for the optimiser's state, which follows the gradients, and those jump: where two
+/// pixels of a pooling window are equal but for rounding, the gradient takes one way or the other.
+const STATE_BOUND: f64 = 1e-2;
+
+#[test]
+fn every_step_on_the_gpu_is_that_of_the_reference() {
+    let dataset = synthetic(400, 10, 1);
+    for built_in in BUILT_IN {
+        in_step(&recipe(built_in.name, 100, 4), &dataset);
+    }
+    let mut everything = everything();
+    everything.train.max_steps = Some(100);
+    in_step(&everything, &dataset);
+}
+
+/// Left alone for 20 steps, the losses stay together.
+#[test]
+fn training_on_the_gpu_follows_the_reference() {
+    let dataset = synthetic(400, 10, 1);
+    for name in ["lenet5", "depth2"] {
+        let recipe = recipe(name, 20, 8);
+        let gpu = train(&Device::Gpu(gpu().clone()), &recipe, &dataset, false);
+        let reference = train(&Device::Reference, &recipe, &dataset, true);
+        for (step, (a, b)) in gpu.losses.iter().zip(&reference.losses).enumerate() {
+            let close = (a - b).abs() <= 1e-3 * b.abs();
+            assert!(close, "{name}: step {} has loss {a} on the GPU, {b} on the reference", step + 1);
+        }
+    }
+}
+
+#[test]
+fn a_replayed_plan_gives_the_bits_of_the_eager_tape() {
+    let dataset = synthetic(60, 10, 2);
+    let device = Device::Gpu(gpu().clone());
+    // 60 images by 7 leave a smaller last batch, so that two plans take turns.
+    for recipe in [everything(), recipe("lenet5", 20, 7)] {
+        let (plan, eager) = (train(&device, &recipe, &dataset, false), train(&device, &recipe, &dataset, true));
+        assert_eq!(plan.losses, eager.losses, "{}", recipe.name);
+        assert_eq!(bits(&plan), bits(&eager), "{}", recipe.name);
+    }
+}
+
+#[test]
+fn a_run_repeated_gives_the_same_bits() {
+    let dataset = synthetic(60, 10, 3);
+    let recipe = everything();
+    let first = train(&Device::Gpu(gpu().clone()), &recipe, &dataset, false);
+    for repetition in 0..9 {
+        // Half of them on a device of its own: nothing may depend on what ran there before.
+        let device = match repetition % 3 {
+            0 => Device::Gpu(pollster::block_on(Gpu::open(&Options::default())).expect("a device")),
+            _ => Device::Gpu(gpu().clone()),
+        };
+        let again = train(&device, &recipe, &dataset, false);
+        assert_eq!(bits(&first), bits(&again), "repetition {repetition}");
+    }
+    let mut other = recipe;
+    other.train.seed += 1;
+    let other = train(&Device::Gpu(gpu().clone()), &other, &dataset, false);
+    assert_ne!(bits(&first), bits(&other), "the seed changes nothing");
+}
+
+fn bits(outcome: &Outcome) -> Vec<u32> {
+    outcome.values.iter().flat_map(|(_, values)| values.iter().map(|value| value.to_bits())).collect()
+}
