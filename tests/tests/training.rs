@@ -14,6 +14,8 @@ use trainer::recipe::{BUILT_IN, Recipe};
 use trainer::step::Step;
 use trainer::train::Trainer;
 
+mod everything;
+
 /// A recipe cut down to `steps` steps of `batch` images.
 fn recipe(name: &str, steps: u64, batch: usize) -> Recipe {
     let mut recipe = Recipe::find(name).expect("a built-in recipe");
@@ -22,49 +24,6 @@ fn recipe(name: &str, steps: u64, batch: usize) -> Recipe {
     recipe.data.validation = recipe.data.validation.min(20);
     recipe
 }
-
-/// Convolution, batch normalisation of images and of features, both poolings, dropout: what the
-/// built-in recipes so far do not have between them.
-const EVERYTHING: &str = r#"
-name = "everything"
-description = "Every layer there is"
-source = "a test"
-assumptions = []
-layers = [
-    { kind = "conv", out = 6, kernel = [5, 3], pad = [2, 1], stride = [1, 2] },
-    { kind = "batch_norm" },
-    { kind = "relu" },
-    { kind = "avg_pool", kernel = [4, 2], stride = [3, 2], pad = [1, 0] },
-    { kind = "conv", out = 8, kernel = 3, dilation = 2, pad = 2 },
-    { kind = "batch_norm" },
-    { kind = "relu" },
-    { kind = "dropout", rate = 0.3 },
-    { kind = "max_pool", kernel = 3, stride = 2, pad = 1 },
-    { kind = "flatten" },
-    { kind = "dense", out = 20 },
-    { kind = "batch_norm" },
-    { kind = "relu" },
-    { kind = "dropout", rate = 0.1 },
-    { kind = "dense", out = 10 },
-]
-
-[data]
-normalise = "symmetric"
-validation = 0
-
-[train]
-epochs = 3
-batch_size = 7
-seed = 5
-order = "shuffled"
-
-[optimizer]
-kind = "sgd"
-lr = 0.05
-momentum = 0.9
-nesterov = true
-weight_decay = 1e-3
-"#;
 
 struct Outcome {
     losses: Vec<f64>,
@@ -100,10 +59,6 @@ fn train(device: &Device, recipe: &Recipe, dataset: &Dataset, eager: bool) -> Ou
     let names = model.network().parameters().iter().map(|parameter| parameter.name.clone());
     let values = names.zip(pollster::block_on(model.values(device)).expect("values")).collect();
     Outcome { losses, values }
-}
-
-fn everything() -> Recipe {
-    Recipe::parse(EVERYTHING, "everything.toml").expect("a recipe")
 }
 
 /// How far apart two tensors are, relative to their length: `|a - b| / |b|`. Not by element: where
@@ -175,7 +130,7 @@ fn every_step_on_the_gpu_is_that_of_the_reference() {
     for built_in in BUILT_IN {
         in_step(&recipe(built_in.name, 100, 4), &dataset);
     }
-    let mut everything = everything();
+    let mut everything = everything::recipe();
     everything.train.max_steps = Some(100);
     in_step(&everything, &dataset);
 }
@@ -200,7 +155,7 @@ fn a_replayed_plan_gives_the_bits_of_the_eager_tape() {
     let dataset = synthetic(60, 10, 2);
     let device = Device::Gpu(gpu().clone());
     // 60 images by 7 leave a smaller last batch, so that two plans take turns.
-    for recipe in [everything(), recipe("lenet5", 20, 7)] {
+    for recipe in [everything::recipe(), recipe("lenet5", 20, 7)] {
         let (plan, eager) = (train(&device, &recipe, &dataset, false), train(&device, &recipe, &dataset, true));
         assert_eq!(plan.losses, eager.losses, "{}", recipe.name);
         assert_eq!(bits(&plan), bits(&eager), "{}", recipe.name);
@@ -210,7 +165,7 @@ fn a_replayed_plan_gives_the_bits_of_the_eager_tape() {
 #[test]
 fn a_run_repeated_gives_the_same_bits() {
     let dataset = synthetic(60, 10, 3);
-    let recipe = everything();
+    let recipe = everything::recipe();
     let first = train(&Device::Gpu(gpu().clone()), &recipe, &dataset, false);
     for repetition in 0..9 {
         // Half of them on a device of its own: nothing may depend on what ran there before.
