@@ -57,7 +57,7 @@ fn every_row_agrees(name: &str) {
         let accepted = outcomes.launches.get(row.id()).copied().unwrap_or_default() / Data::ALL.len();
         println!("{}: {accepted} of {shapes} shapes", row.id());
         // A generator that never draws what a row accepts leaves that row untested.
-        assert!(shapes < SHAPES || accepted as u64 >= shapes / 10, "{} accepted {accepted} shapes only", row.id());
+        assert!(shapes < SHAPES || accepted as u64 >= shapes / 20, "{} accepted {accepted} shapes only", row.id());
     }
 }
 

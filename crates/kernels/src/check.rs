@@ -158,7 +158,10 @@ impl Failure {
     /// The command that repeats it, for a case of the operation's own table.
     pub fn repeat(&self) -> String {
         let Self { row, case, data, seed, .. } = self;
-        format!("cargo run --release -p trainer -- kernels check {row} --case '{case}' --data {} --seed {seed}", data.name())
+        format!(
+            "cargo run --release -p trainer -- kernels check {row} --case {case} --data {} --seed {seed}",
+            data.name()
+        )
     }
 }
 
@@ -483,7 +486,8 @@ mod tests {
     fn distances_are_measured_by_the_largest_element_and_by_the_bound() {
         let tolerance = Tolerance { atol: 0.5, rtol: 0.125 };
         let agreed = Agreement::of(&[(0.25, 0.0), (-3.0, -2.5), (f64::NAN, f64::NAN), (4.0, 4.0)], tolerance);
-        let expected = Agreement { elements: 4, worst: 0.5, relative: 0.125, ulps: 0.5 * 4_194_304.0, of_bound: 0.5 / 0.8125 };
+        let expected =
+            Agreement { elements: 4, worst: 0.5, relative: 0.125, ulps: 0.5 * 4_194_304.0, of_bound: 0.5 / 0.8125 };
         assert_eq!(agreed, expected);
         let one_ulp = f64::from(1.5_f32.next_up());
         assert_eq!(Agreement::of(&[(1.5, one_ulp)], tolerance).ulps, 1.0);

@@ -26,7 +26,7 @@ pub enum Error {
         padded: usize,
     },
     /// A product of sizes exceeds [`crate::MAX_ELEMENTS`].
-    #[error("{op}: {what} comes to more than {max} elements; use a smaller batch or image", max = crate::MAX_ELEMENTS)]
+    #[error("{op}: {what} has more than {max} elements; use a smaller batch or image", max = crate::MAX_ELEMENTS)]
     TooLarge {
         /// The operation.
         op: &'static str,

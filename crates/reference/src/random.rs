@@ -57,14 +57,18 @@ impl Random {
         from[self.below(N)]
     }
 
-    /// A size from 1 to `max`: every second time one around a tile's or vector's edge.
+    /// A size from 1 to `max`: a third of them around a tile's or vector's edge, a third whole vectors
+    /// of 4.
     pub fn size(&mut self, max: usize) -> usize {
-        let edges = EDGES.iter().filter(|&&edge| edge <= max);
-        if self.one_in(2) {
-            let number = self.below(edges.clone().count());
-            return edges.copied().nth(number).unwrap_or(1);
+        match self.below(3) {
+            0 => {
+                let edges = EDGES.iter().filter(|&&edge| edge <= max);
+                let number = self.below(edges.clone().count());
+                edges.copied().nth(number).unwrap_or(1)
+            }
+            1 if max >= 4 => 4 * self.between(1, max / 4),
+            _ => self.between(1, max),
         }
-        self.between(1, max)
     }
 
     /// A number in `[0, 1)`.

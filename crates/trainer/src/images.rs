@@ -53,11 +53,7 @@ impl Images {
         let op = Gather::new(sizes, self.scale, self.offset)?;
         let x = device.empty(&TensorSpec::image(n, c, h, w))?;
         let labels = device.empty(&TensorSpec::index([n]))?;
-        device.run(
-            &op,
-            Direction::Fwd,
-            &[&self.pixels, &self.classes, &visit.order, &visit.counter, &x, &labels],
-        )?;
+        device.run(&op, Direction::Fwd, &[&self.pixels, &self.classes, &visit.order, &visit.counter, &x, &labels])?;
         Ok((x, labels))
     }
 }

@@ -343,7 +343,7 @@ mod tests {
         let mut report = report(vec![Outcome { failed: 1, ..outcome(2, 9) }]);
         let row = report.outcomes[0].row.id();
         let fault = Fault::Fence { arg: "y", at: -1 };
-        let case = "a b".to_owned();
+        let case = "3x5".to_owned();
         report.failures.push(Failure { row, op: "Op".to_owned(), case, data: Data::Reals, seed: 4, fault });
         report.outcomes.push(outcome(5, 9));
         let text = report.text(&args);
@@ -353,7 +353,7 @@ mod tests {
         assert!(lines[1].ends_with("  3: its windows overlap"), "{text}");
         assert_eq!(columns(lines[2]), [row, "5", "5.0e-1", "1.0e-7", "1.2", "0.12", "ok", "3:"], "{text}");
         assert!(lines[4].contains("wrote outside of `y`, at word -1"), "{text}");
-        let command = format!("kernels check {row} --case 'a b' --data reals --seed 4 --no-checks");
+        let command = format!("kernels check {row} --case 3x5 --data reals --seed 4 --no-checks");
         assert!(lines[5].ends_with(&command), "{text}");
     }
 }

@@ -2,6 +2,7 @@
 //! fails without one.
 #![allow(clippy::unwrap_used)]
 
+use fashion_mnist::{Finder, Source};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::fs;
@@ -367,6 +368,13 @@ fn dump_says_the_same_on_gpu_and_reference() {
     assert_eq!(gpu.tensor("labels").unwrap(), reference.tensor("labels").unwrap());
     // Input, labels, logits, loss, and a gradient for each of ten parameters.
     assert_eq!((gpu.len(), reference.len()), (14, 14));
+    let dataset = Finder::new(Source::Synthetic).find(&mut |_| ()).unwrap();
+    let labels: Vec<u8> = gpu.tensor("labels").unwrap().data().iter().step_by(8).copied().collect();
+    assert_eq!(labels, dataset.train.labels()[3..8], "other images");
+    let pixels = dataset.train.images()[3 * 784..8 * 784].iter().map(|&pixel| f32::from(pixel) / 255.0);
+    for (got, expected) in floats(reference.tensor("input").unwrap().data()).into_iter().zip(pixels) {
+        assert!((got - expected).abs() < 1e-6, "a pixel is {got}, expected {expected}");
+    }
     for (name, tensor) in gpu.tensors().into_iter().filter(|(name, _)| name != "labels") {
         let (got, expected) = (floats(tensor.data()), floats(reference.tensor(&name).unwrap().data()));
         let largest = expected.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
