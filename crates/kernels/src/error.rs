@@ -67,7 +67,9 @@ pub enum Error {
         expected: String,
     },
     /// A dispatch exceeds the device's workgroup count.
-    #[error("kernel `{id}` would need {groups:?} workgroups but the device allows {limit} along each dimension; use a smaller batch")]
+    #[error(
+        "kernel `{id}` would need {groups:?} workgroups but the device allows {limit} along each dimension; use a smaller batch"
+    )]
     GridTooLarge {
         /// The row.
         id: &'static str,

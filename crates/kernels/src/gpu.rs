@@ -478,10 +478,11 @@ impl Gpu {
         for (index, (stage, grid)) in compiled.stages.iter().zip(&launch.grids).enumerate() {
             let mut groups = [0_u32; 3];
             for (to, &from) in groups.iter_mut().zip(&grid.groups) {
-                *to = u32::try_from(from)
-                    .ok()
-                    .filter(|&n| n <= limit)
-                    .ok_or(Error::GridTooLarge { id: row.id(), groups: grid.groups, limit })?;
+                *to = u32::try_from(from).ok().filter(|&n| n <= limit).ok_or(Error::GridTooLarge {
+                    id: row.id(),
+                    groups: grid.groups,
+                    limit,
+                })?;
             }
             let mut entries = Vec::with_capacity(stage.bindings.len());
             let mut key = BindKey { row: row.id(), stage: index, buffers: Vec::with_capacity(stage.bindings.len()) };

@@ -24,7 +24,12 @@ pub(crate) fn to_host(spec: &TensorSpec, words: &[u32]) -> Array<f32> {
 
 /// Moves `from` into the other layout. Both orders are those of a transposed matrix, once the
 /// leading dimensions that stay in front are split off.
-fn permute<A: Copy, B: Copy + Default>(spec: &TensorSpec, from: &[A], to_device: bool, convert: impl Fn(A) -> B) -> Vec<B> {
+fn permute<A: Copy, B: Copy + Default>(
+    spec: &TensorSpec,
+    from: &[A],
+    to_device: bool,
+    convert: impl Fn(A) -> B,
+) -> Vec<B> {
     let (batch, rows, columns) = match (spec.layout, spec.dims.as_slice()) {
         // [n] x [c, h*w] <-> [n] x [h*w, c]
         (Layout::Image, &[n, c, h, w]) => (n, c, h * w),

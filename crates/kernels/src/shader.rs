@@ -48,10 +48,7 @@ impl Shader {
         let text: String = parts.iter().map(|part| format!("{}\n", part.text.trim_end())).collect();
         let module = naga::front::wgsl::parse_str(&text).map_err(|error| {
             let at = error.location(&text).map(|location| location.line_number as usize);
-            let notes = std::iter::successors(
-                std::error::Error::source(&error),
-                |cause| cause.source(),
-            );
+            let notes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
             let message = notes.fold(error.message().to_owned(), |all, note| format!("{all}: {note}"));
             describe(&parts, at, error.location(&text).map(|l| l.line_position as usize), &message)
         })?;
@@ -102,9 +99,7 @@ impl Shader {
         let variable = &self.module.global_variables[handle];
         let kind = match variable.space {
             AddressSpace::Uniform => BindingKind::Uniform,
-            AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => {
-                BindingKind::ReadWrite
-            }
+            AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => BindingKind::ReadWrite,
             AddressSpace::Storage { .. } => BindingKind::Read,
             _ => return None,
         };
@@ -115,9 +110,7 @@ impl Shader {
     /// Names and types of the fields of `struct Params`, in order.
     pub fn params(&self) -> Vec<(String, &'static str)> {
         let fields = self.module.types.iter().find_map(|(_, ty)| match &ty.inner {
-            TypeInner::Struct { members, .. } if ty.name.as_deref() == Some("Params") => {
-                Some(members)
-            }
+            TypeInner::Struct { members, .. } if ty.name.as_deref() == Some("Params") => Some(members),
             _ => None,
         });
         let kind = |ty: Handle<naga::Type>| match self.module.types[ty].inner {
@@ -129,11 +122,7 @@ impl Shader {
             },
             _ => "other",
         };
-        fields
-            .into_iter()
-            .flatten()
-            .map(|member| (member.name.clone().unwrap_or_default(), kind(member.ty)))
-            .collect()
+        fields.into_iter().flatten().map(|member| (member.name.clone().unwrap_or_default(), kind(member.ty))).collect()
     }
 
     /// Names of the `override` constants.

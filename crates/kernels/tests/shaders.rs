@@ -97,7 +97,10 @@ fn bindings_agree_with_the_signature() {
                     (None, _) => scratch.iter().any(|s| s.name == binding.name),
                 };
                 if !fits {
-                    return Err(format!("`{}` of `{entry}` is {:?}, in the signature {access:?}", binding.name, binding.kind));
+                    return Err(format!(
+                        "`{}` of `{entry}` is {:?}, in the signature {access:?}",
+                        binding.name, binding.kind
+                    ));
                 }
             }
         }
@@ -142,7 +145,8 @@ fn every_file_belongs_to_a_row_and_shared_ones_bind_nothing() {
 #[test]
 fn errors_point_at_file_line_and_column() {
     let shared = kernels::Source { path: "shared/fine.wgsl", text: "fn f() -> u32 {\n    return 1u;\n}\n" };
-    let broken = kernels::Source { path: "op/broken.wgsl", text: "// header\nfn g() -> u32 {\n    return nothing;\n}\n" };
+    let broken =
+        kernels::Source { path: "op/broken.wgsl", text: "// header\nfn g() -> u32 {\n    return nothing;\n}\n" };
     let error = Shader::compose(broken, &[shared]).expect_err("an unknown name").to_string();
     assert!(error.starts_with("op/broken.wgsl:3:12"), "{error}");
     assert!(error.contains("    return nothing;") && error.contains('^'), "{error}");

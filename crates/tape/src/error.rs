@@ -23,7 +23,9 @@ pub enum Error {
         op: &'static str,
     },
     /// A backward direction asks for an argument that nothing provides.
-    #[error("{op}: `{direction}` needs `{arg}`, which is neither an argument of `fwd` nor the result of an earlier direction")]
+    #[error(
+        "{op}: `{direction}` needs `{arg}`, which is neither an argument of `fwd` nor the result of an earlier direction"
+    )]
     MissingArgument {
         /// The operation.
         op: &'static str,

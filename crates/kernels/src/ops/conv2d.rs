@@ -184,10 +184,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             prefer: Prefer::Hardware,
             scratch: partials,
             stages: &[
-                Stage {
-                    entry: "partial",
-                    grid: |op, o| Grid::layered(tiled(depth(op), op.c_out, o), splits(op)),
-                },
+                Stage { entry: "partial", grid: |op, o| Grid::layered(tiled(depth(op), op.c_out, o), splits(op)) },
                 Stage { entry: "reduce", grid: reduce },
             ],
             ..Kernel::ROW
@@ -202,10 +199,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             needs: SUBGROUPS_OF_8,
             scratch: partials,
             stages: &[
-                Stage {
-                    entry: "partial",
-                    grid: |op, _| Grid::layered(subgroup(depth(op), op.c_out), splits(op)),
-                },
+                Stage { entry: "partial", grid: |op, _| Grid::layered(subgroup(depth(op), op.c_out), splits(op)) },
                 Stage { entry: "reduce", grid: reduce },
             ],
             ..Kernel::ROW
@@ -227,10 +221,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             overrides: &[WORKGROUP],
             scratch: |op| vec![Scratch { name: "partials", words: splits(op) * op.c_out }],
             stages: &[
-                Stage {
-                    entry: "partial",
-                    grid: |op, o| Grid::threads(splits(op) * op.c_out, o.get("WORKGROUP")),
-                },
+                Stage { entry: "partial", grid: |op, o| Grid::threads(splits(op) * op.c_out, o.get("WORKGROUP")) },
                 Stage { entry: "reduce", grid: |op, o| Grid::threads(op.c_out, o.get("WORKGROUP")) },
             ],
             ..Kernel::ROW

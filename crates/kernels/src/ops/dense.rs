@@ -51,10 +51,7 @@ pub(super) static TABLE: Table<Dense> = Table {
             source: shader!("dense/fwd_naive.wgsl"),
             shared: &[GRID],
             overrides: &[WORKGROUP],
-            stages: &[Stage {
-                entry: "main",
-                grid: |op, o| Grid::threads(op.n * op.features_out, o.get("WORKGROUP")),
-            }],
+            stages: &[Stage { entry: "main", grid: |op, o| Grid::threads(op.n * op.features_out, o.get("WORKGROUP")) }],
             ..Kernel::ROW
         },
         Kernel {
@@ -83,10 +80,7 @@ pub(super) static TABLE: Table<Dense> = Table {
             source: shader!("dense/bwd_input_naive.wgsl"),
             shared: &[GRID],
             overrides: &[WORKGROUP],
-            stages: &[Stage {
-                entry: "main",
-                grid: |op, o| Grid::threads(op.n * op.features_in, o.get("WORKGROUP")),
-            }],
+            stages: &[Stage { entry: "main", grid: |op, o| Grid::threads(op.n * op.features_in, o.get("WORKGROUP")) }],
             ..Kernel::ROW
         },
         Kernel {
@@ -156,7 +150,9 @@ pub(super) static TABLE: Table<Dense> = Table {
             source: shader!("dense/bwd_bias_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[WORKGROUP],
-            accepts: |op| if op.features_out.is_multiple_of(4) { Ok(()) } else { Err("features_out is no multiple of 4") },
+            accepts: |op| {
+                if op.features_out.is_multiple_of(4) { Ok(()) } else { Err("features_out is no multiple of 4") }
+            },
             stages: &[Stage { entry: "main", grid: |op, o| Grid::threads(op.features_out / 4, o.get("WORKGROUP")) }],
             ..Kernel::ROW
         },
