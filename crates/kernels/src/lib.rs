@@ -1,6 +1,6 @@
 //! Hand-written WGSL compute kernels and what launches them.
 //!
-//! Every operation of [`reference`] has a table of kernel rows (`ops/<op>.rs`), from `naive` to the
+//! Every operation of [`mod@reference`] has a table of kernel rows (`ops/<op>.rs`), from `naive` to the
 //! best; `shaders/<op>/` holds their code. [`Gpu`] opens a device, keeps pipelines and memory, picks
 //! a row for a problem and launches it. Nothing here needs a thread, a file or a clock: what waits
 //! is `async`.

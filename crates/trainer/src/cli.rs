@@ -55,6 +55,11 @@ Examples:
   trainer kernels list                     which kernels there are, and which run here
   trainer kernels check                    compare every kernel with the CPU reference";
 
+const KERNELS_PROFILE_EXAMPLES: &str = "\
+Examples:
+  trainer kernels profile depth2
+  trainer kernels profile lenet5 --batch-size 256 --trace step.json";
+
 const KERNELS_CHECK_EXAMPLES: &str = "\
 Examples:
   trainer kernels check                    every kernel, every case
@@ -102,7 +107,7 @@ pub enum Command {
     /// Write inputs, logits, loss and gradients of one batch, to compare with other frameworks
     #[command(before_help = DUMP_EXAMPLES)]
     Dump(DumpArgs),
-    /// List the GPU kernels, or check them against the CPU reference
+    /// List the GPU kernels, check them against the CPU reference, or time a training step
     #[command(subcommand, before_help = KERNELS_EXAMPLES)]
     Kernels(KernelsCommand),
 }
@@ -116,6 +121,9 @@ pub enum KernelsCommand {
     /// Compare kernels with the CPU reference, element by element
     #[command(before_help = KERNELS_CHECK_EXAMPLES)]
     Check(KernelsCheckArgs),
+    /// Time a training step, dispatch by dispatch
+    #[command(before_help = KERNELS_PROFILE_EXAMPLES)]
+    Profile(KernelsProfileArgs),
 }
 
 /// Where to run.
@@ -357,6 +365,26 @@ pub struct KernelsListArgs {
     /// Parts of kernel ids, or whole ones [default: all kernels]
     #[arg(value_name = "FILTER")]
     pub filters: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `kernels profile`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct KernelsProfileArgs {
+    /// Name of a built-in recipe, or path of a recipe file
+    #[arg(default_value = "lenet5")]
+    pub recipe: String,
+    /// Images per step [default: the recipe's]
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<usize>,
+    /// File to write: the dispatches on a time line, for Perfetto (trace event JSON)
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// Compile the shaders without run-time checks
+    #[arg(long)]
+    pub no_checks: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -11,7 +11,7 @@ use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::summary::{SELVEDGE_VERSION, Seconds, Summary, Versions, arguments};
 use crate::train::{Partition, Trainer};
-use crate::{console, device, doctor, dump, kernels_check, kernels_list, list, weights};
+use crate::{console, device, doctor, dump, kernels_check, kernels_list, kernels_profile, list, weights};
 use anyhow::Context;
 use fashion_mnist::{CLASSES, Dataset};
 use pollster::block_on;
@@ -27,14 +27,17 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Doctor(args) => block_on(doctor::doctor(cli, &args)),
         Command::Dump(args) => {
             let recipe = Recipe::find(&args.recipe)?;
+            let network = Network::new(&recipe.layers, recipe.train.batch_size)?;
+            let values = weights::load(&args.weights, network.parameters())?;
             block_on(async {
                 let device = device::open(&cli.device).await?;
                 let dataset = dataset(cli, Display::detect(false))?;
-                dump::dump(&device, &args, &recipe, &dataset).await
+                dump::dump(&device, &args, &recipe, (network, values), &dataset).await
             })
         }
         Command::Kernels(KernelsCommand::List(args)) => block_on(kernels_list::list(&cli.device, &args)),
         Command::Kernels(KernelsCommand::Check(args)) => block_on(kernels_check::check(&cli.device, &args)),
+        Command::Kernels(KernelsCommand::Profile(args)) => block_on(kernels_profile::profile(&cli.device, &args)),
     }
 }
 

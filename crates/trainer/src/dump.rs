@@ -12,9 +12,13 @@ use reference::ops::BatchNormMode;
 use tape::{Device, Tape};
 
 /// Writes the batch that `args` name. BatchNorm normalises by the batch, dropout is off.
-pub async fn dump(device: &Device, args: &DumpArgs, recipe: &Recipe, dataset: &Dataset) -> anyhow::Result<()> {
-    let network = Network::new(&recipe.layers, recipe.train.batch_size)?;
-    let values = weights::load(&args.weights, network.parameters())?;
+pub async fn dump(
+    device: &Device,
+    args: &DumpArgs,
+    recipe: &Recipe,
+    (network, values): (Network, Vec<Vec<f32>>),
+    dataset: &Dataset,
+) -> anyhow::Result<()> {
     let partition = Partition::new(recipe, dataset.train.len())?;
     let (split, order) = match args.split {
         SplitName::Test => (&dataset.test, (0..dataset.test.len() as u32).collect()),

@@ -18,6 +18,7 @@ mod initialise;
 mod kernel_filter;
 mod kernels_check;
 mod kernels_list;
+mod kernels_profile;
 mod list;
 pub mod logging;
 pub mod metrics;
