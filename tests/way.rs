@@ -9,8 +9,8 @@ use kernels::Row;
 pub enum Way {
     /// As it is.
     Plain,
-    /// With its workgroups folded into rows of three: the tables fold from 65,536 on, which no case
-    /// reaches.
+    /// With its workgroups folded into rows of three: the tables fold from 65,536 on, which hardly a
+    /// case reaches.
     Fold,
     /// With its lanes shuffled, if it has barriers.
     Lanes,
