@@ -79,3 +79,14 @@ fn at_other_subgroup_widths() {
         assert!(output.status.success() && text.contains("1 passed"), "in subgroups of {lanes} lanes:\n{text}");
     }
 }
+
+/// llvmpipe has whatever a row may need, so there no row may drop out of the tests unseen.
+#[test]
+fn what_does_not_run_here_is_said() {
+    let refused: Vec<String> =
+        kernels::ops::all().iter().filter_map(|row| Some(gpu().supports(&**row).err()?.to_string())).collect();
+    for reason in &refused {
+        println!("{reason}");
+    }
+    assert!(refused.is_empty() || !gpu().info().name.contains("llvmpipe"), "{refused:?}");
+}

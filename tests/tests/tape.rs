@@ -185,3 +185,64 @@ fn an_optimiser_moves_what_has_a_gradient_and_leaves_the_rest() {
         assert_eq!(read(&device, &params[1]), before[1]);
     }
 }
+
+/// What is frozen gets no gradient, and what a wanted gradient needs on the way is computed all the same: `dx` of batch
+/// normalisation reads `dweight` and `dbias`.
+#[test]
+fn frozen_parameters_do_not_stop_the_gradient_of_the_input() {
+    for device in devices() {
+        let spec = TensorSpec::image(3, 4, 2, 5);
+        let (x, upstream) = (upload(&device, spec.clone(), 1), upload(&device, spec, 2));
+        let channels = || TensorSpec::plain([4]);
+        let (weight, bias) = (upload(&device, channels(), 3), upload(&device, channels(), 4));
+        let dx = |frozen: bool| {
+            let tape = Tape::new(&device);
+            let parameter = |tensor| if frozen { tape.constant(tensor) } else { tape.leaf(tensor) };
+            let (weight, bias) = (parameter(&weight), parameter(&bias));
+            let [mean, var] = [(); 2].map(|()| tape.constant(&device.zeros(&channels()).expect("zeros")));
+            let x = tape.leaf(&x);
+            let state = [&weight, &bias, &mean, &var];
+            let y = tape.batch_norm(&x, state, reference::ops::BatchNormMode::Training, 1e-5, 0.1).expect("a layer");
+            let gradients = tape.backward_from(&y, &upstream).expect("gradients");
+            assert_eq!(gradients.get(&weight).is_none(), frozen);
+            read(&device, gradients.get(&x).expect("a gradient"))
+        };
+        assert_eq!(dx(true), dx(false));
+    }
+}
+
+/// A plan keeps what it reads: memory that others let go of is not handed out again while a replay may use it.
+#[test]
+fn a_plan_keeps_the_tensors_it_uses() {
+    let device = Device::Gpu(gpu().clone());
+    let spec = TensorSpec::plain([4099]);
+    let y = device.zeros(&spec).expect("a tensor");
+    let expected: Vec<f32>;
+    let plan = {
+        let x = upload(&device, spec.clone(), 1);
+        expected = read(&device, &x).into_iter().map(|x| x.max(0.0)).collect();
+        let relu = Relu::new(spec.clone()).expect("an operation");
+        device.record::<Error>(|recorder| recorder.run(&relu, Direction::Fwd, &[&x, &y])).expect("a plan")
+    };
+    // The size that was let go of, were it let go of.
+    let others: Vec<Tensor> = (2..6).map(|seed| upload(&device, spec.clone(), seed)).collect();
+    device.replay(&plan.expect("a plan")).expect("a replay");
+    assert_eq!(read(&device, &y), expected);
+    assert_eq!(others.len(), 4);
+}
+
+/// Nothing that needs the device to run can hide in a plan.
+#[test]
+fn a_recording_refuses_to_upload_and_to_read() {
+    let device = Device::Gpu(gpu().clone());
+    let tensor = device.zeros(&TensorSpec::plain([3])).expect("a tensor");
+    let outcome = device.record::<Error>(|recorder| {
+        let recording =
+            |result: Error| assert!(matches!(result, Error::Device(kernels::Error::Recording(_))), "{result}");
+        recording(recorder.write(&tensor, Array::Real(vec![0.0; 3])).expect_err("an upload"));
+        recording(pollster::block_on(recorder.read(&tensor)).expect_err("a read"));
+        recording(recorder.finish().expect_err("a wait"));
+        Ok(())
+    });
+    assert_eq!(outcome.expect("a recording").map(|plan| plan.dispatches()), Some(0));
+}

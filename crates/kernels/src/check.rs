@@ -298,6 +298,10 @@ fn sample(spec: &TensorSpec, domain: Domain, data: Data, seed: u64, stream: u32)
     let words = (0..spec.len().div_ceil(4) as u32).flat_map(|i| philox4x32([i, stream, 0, 0], key)).take(spec.len());
     let unit = |word: u32| (word >> 8) as f32 / (1 << 24) as f32;
     match (spec.dtype, domain, data) {
+        // One more than there are: what an operation says of a label that is none must hold on the device, too.
+        (DType::Index, Domain::Below(bound), Data::Nans) if bound < u32::MAX => {
+            Array::Index(words.map(|w| w % (bound + 1)).collect())
+        }
         (DType::Index, Domain::Below(bound), _) => Array::Index(words.map(|w| w % bound.max(1)).collect()),
         (DType::Index, ..) => Array::Index(words.collect()),
         (_, Domain::Positive, Data::Integers) => Array::Real(words.map(|w| (w % 4 + 1) as f32).collect()),

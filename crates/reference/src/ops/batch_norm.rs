@@ -311,6 +311,7 @@ pub fn cases() -> Vec<Case> {
         }
     };
     for (name, dims) in [
+        ("batch-65", [65, 5, 3, 2]),
         ("depth-bn1", [3, 32, 28, 28]),
         ("depth-bn2", [3, 64, 14, 14]),
         ("depth-bn3", [3, 128, 7, 7]),

@@ -282,6 +282,9 @@ pub fn cases() -> Vec<Case> {
     let mut add = |name: &str, x: [usize; 4], c_out: usize, h: Window, w: Window| {
         cases.add(name, Conv2d::new(x, c_out, h, w));
     };
+    // As many images as a training batch, and one more than a power of two.
+    add("batch-65", [65, 2, 5, 6], 3, w(3).pad(1), w(2));
+    add("batch-65-wide", [65, 8, 4, 3], 17, w(2), w(3).pad(1));
     // One of everything.
     add("1x1", [1, 1, 1, 1], 1, w(1), w(1));
     add("pointwise", [3, 5, 4, 6], 7, w(1), w(1));

@@ -149,7 +149,8 @@ pub fn cases() -> Vec<Case> {
     let mut add = |spec: TensorSpec, rate: f32, layer: u32| {
         cases.add(format!("{}-rate-{rate}", label(&spec)), Dropout::new(spec, rate, layer));
     };
-    for len in [1, 3, 4, 5, 7, 8, 63, 64, 65, 255, 256, 257, 1021] {
+    // The longest: past 2^17 elements, as at a training batch.
+    for len in [1, 3, 4, 5, 7, 8, 63, 64, 65, 255, 256, 257, 1021, (1 << 17) + 20] {
         add(TensorSpec::plain([len]), 0.5, 0);
     }
     for [n, c, h, w] in [[1, 1, 1, 1], [1, 3, 5, 7], [3, 5, 7, 4], [3, 4, 5, 2], [2, 33, 3, 5], [3, 32, 14, 14]] {

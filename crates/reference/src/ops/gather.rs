@@ -170,7 +170,7 @@ impl Contract for Gather {
             "pixels" => Domain::Below(u32::MAX),
             "classes" => Domain::Below(10),
             "order" => Domain::Below(self.total as u32),
-            "counter" => Domain::Below(1000),
+            "counter" => Domain::Below(u32::MAX),
             _ => Domain::Real,
         }
     }

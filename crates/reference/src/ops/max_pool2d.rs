@@ -249,6 +249,8 @@ pub fn cases() -> Vec<Case> {
     }
     add("global", [3, 16, 7, 5], w(7), w(5));
     // One of everything.
+    add("batch-65", [65, 3, 5, 4], w(2).stride(2), w(3).stride(1).pad(1));
+    add("batch-65-vec4", [65, 4, 4, 5], w(2).stride(2), w(2).stride(2));
     add("1x1", [1, 1, 1, 1], w(1), w(1));
     add("whole-image", [3, 5, 4, 7], w(4), w(7));
     add("one-row", [3, 4, 1, 19], w(1), w(3).stride(2).pad(1));
