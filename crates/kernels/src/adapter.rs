@@ -51,16 +51,22 @@ pub async fn pick(wish: &Wish) -> Result<Adapter, Error> {
     if let Some(adapter) = adapters(wish).await.into_iter().next() {
         return Ok(adapter);
     }
+    if backends(wish).is_empty() {
+        let asked = wish.backend.map_or_else(|| "WGPU_BACKEND".to_owned(), |backend| format!("`{}`", backend.to_str()));
+        let built = Instance::enabled_backend_features();
+        let reason = format!("{asked} names no graphics API that is built for this platform: {built:?}");
+        return Err(Error::NoAdapter { reason, advice: "Choose one of those" });
+    }
     let everything = adapters(&Wish { name: Some(String::new()), backend: wish.backend }).await;
-    let reason = if everything.is_empty() {
-        // wgpu words what each backend said.
-        match instance(backends(wish)).request_adapter(&wgpu::RequestAdapterOptions::default()).await {
-            Err(error) => error.to_string(),
-            Ok(adapter) => format!("`{}` cannot run compute shaders", adapter.get_info().name),
-        }
-    } else {
+    if !everything.is_empty() {
         let names: Vec<String> = everything.iter().map(|adapter| format!("`{}`", adapter.get_info().name)).collect();
-        format!("none of {} matches the name that was asked for", names.join(", "))
+        let reason = format!("none of {} matches the name that was asked for", names.join(", "));
+        return Err(Error::NoAdapter { reason, advice: "Choose one of these" });
+    }
+    // wgpu words what each backend said.
+    let reason = match instance(backends(wish)).request_adapter(&wgpu::RequestAdapterOptions::default()).await {
+        Err(error) => error.to_string(),
+        Ok(adapter) => format!("`{}` cannot run compute shaders", adapter.get_info().name),
     };
     Err(Error::NoAdapter { reason, advice: ADVICE })
 }

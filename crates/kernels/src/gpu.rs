@@ -5,7 +5,7 @@ use crate::kernel::{Prefer, Row};
 use crate::memory::{Pool, Tensor};
 use crate::{Binding, BindingKind, Error, Shader, layout, ops};
 use reference::{Access, Array, Direction, Operation, TensorSpec};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -40,6 +40,10 @@ const POISON: u32 = 0x7fc0_dead;
 /// of a submission, few enough that the device starts early and a wait stays short.
 const BATCH: usize = 1024;
 
+/// Submissions that may wait for the device. More would only make the host run further ahead, and a
+/// wait for all of them take longer than any one may.
+const IN_FLIGHT: usize = 4;
+
 /// Bind groups kept. Replaying the same launches on the same buffers needs a few dozen.
 const BIND_GROUPS: usize = 4096;
 
@@ -58,6 +62,7 @@ pub struct Gpu {
 struct Stream {
     pool: Arc<Pool>,
     pending: Mutex<Vec<Dispatch>>,
+    in_flight: Mutex<VecDeque<wgpu::SubmissionIndex>>,
     /// What a recording has to keep alive; `None` if launches are meant to run.
     recording: Option<Mutex<Vec<Tensor>>>,
 }
@@ -397,9 +402,17 @@ impl Gpu {
                 pass.dispatch_workgroups(x, y, z);
             }
         }
-        self.inner.queue.submit([encoder.finish()]);
+        let submission = self.inner.queue.submit([encoder.finish()]);
         drop(pending);
-        self.fault().map_or(Ok(()), Err)
+        let oldest = {
+            let mut in_flight = lock(&self.stream.in_flight);
+            in_flight.push_back(submission);
+            if in_flight.len() > IN_FLIGHT { in_flight.pop_front() } else { None }
+        };
+        match oldest {
+            Some(oldest) => self.wait(Some(oldest)),
+            None => self.fault().map_or(Ok(()), Err),
+        }
     }
 
     fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(), Error> {

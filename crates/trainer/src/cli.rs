@@ -130,7 +130,7 @@ pub enum KernelsCommand {
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 #[command(next_help_heading = "Device")]
 pub struct DeviceArgs {
-    /// `auto` takes a GPU if there is one and the CPU reference if not
+    /// `auto` takes a GPU if there is one and the CPU reference if not; with --adapter or --backend it insists on a GPU
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHERE")]
     pub device: Device,
     /// Part of the name of the GPU adapter
@@ -514,6 +514,12 @@ pub enum UsageError {
         case: String,
         /// What is most similar.
         suggestion: Option<String>,
+    },
+    /// `dump` would overwrite what it reads.
+    #[error("--out {path} is the file of --weights; name another")]
+    SameFile {
+        /// The file.
+        path: String,
     },
     /// `--range` reaches past the end.
     #[error("--range {range}: the {split} split has {len} images")]

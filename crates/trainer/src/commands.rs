@@ -1,6 +1,6 @@
 //! What each command does.
 
-use crate::cli::{Cli, Command, EvalArgs, EvalTarget, KernelsCommand, TrainArgs};
+use crate::cli::{Cli, Command, EvalArgs, EvalTarget, KernelsCommand, TrainArgs, UsageError};
 use crate::evaluate::evaluate;
 use crate::evaluation::{Evaluation, percent};
 use crate::images::Images;
@@ -10,7 +10,7 @@ use crate::progress::{Display, DownloadProgress, TrainingProgress};
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::summary::{SELVEDGE_VERSION, Seconds, Summary, Versions, arguments};
-use crate::train::{Partition, Trainer};
+use crate::train::{Partition, Trainer, finite};
 use crate::{console, device, doctor, dump, kernels_check, kernels_list, kernels_profile, list, weights};
 use anyhow::Context;
 use fashion_mnist::{CLASSES, Dataset};
@@ -29,6 +29,10 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
             let recipe = Recipe::find(&args.recipe)?;
             let network = Network::new(&recipe.layers, recipe.train.batch_size)?;
             let values = weights::load(&args.weights, network.parameters())?;
+            if args.out.canonicalize().is_ok_and(|out| args.weights.canonicalize().is_ok_and(|weights| weights == out))
+            {
+                return Err(UsageError::SameFile { path: args.out.display().to_string() }.into());
+            }
             block_on(async {
                 let device = device::open(&cli.device).await?;
                 let dataset = dataset(cli, Display::detect(false))?;
@@ -100,6 +104,7 @@ async fn train(cli: &Cli, args: &TrainArgs) -> anyhow::Result<()> {
     .await?;
 
     let test = test(&device, &model, &recipe, &dataset).await?;
+    finite(test.loss, trained.steps)?;
     let values = model.values(&device).await?;
     let parameter_values = model.network().parameters().iter().zip(values.iter().map(Vec::as_slice));
     let metadata = [("recipe", recipe.name.as_str()), ("dataset", dataset.name.as_str())];
@@ -144,6 +149,7 @@ async fn eval(cli: &Cli, args: &EvalArgs) -> anyhow::Result<()> {
     let dataset = dataset(cli, Display::detect(false))?;
     let model = Model::new(&device, network, values)?;
     let test = test(&device, &model, &recipe, &dataset).await?;
+    finite(test.loss, 0)?;
     if args.json {
         let mut figures = serde_json::to_value(&test)?;
         if let Some(figures) = figures.as_object_mut() {

@@ -30,7 +30,7 @@ pub enum Failure {
 
 /// The loss is no longer a number.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("training diverged: the loss is {loss} at step {step}; a lower learning rate may help")]
+#[error("training diverged: the loss is {loss} after step {step}; a lower learning rate may help")]
 pub struct Diverged {
     /// Counted from 1.
     pub step: u64,

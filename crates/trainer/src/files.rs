@@ -14,8 +14,16 @@ pub enum Existing {
     Keep,
 }
 
-/// Writes a sibling file, syncs it, gives it its name.
+/// Writes a sibling file, syncs it, gives it its name. A link is followed; what is no regular file is not replaced.
 pub fn write_atomically(path: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> {
+    let target = match (existing, path.metadata()) {
+        (Existing::Replace, Ok(metadata)) if !metadata.is_file() => {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file; name another"));
+        }
+        (Existing::Replace, Ok(_)) => path.canonicalize()?,
+        _ => path.to_owned(),
+    };
+    let path = target.as_path();
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -47,6 +55,22 @@ fn sibling(folder: &Path) -> io::Result<NamedTempFile> {
 mod tests {
     use super::*;
     use std::fs;
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_and_devices_and_folders_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write_atomically(&link, b"new", Existing::Replace).unwrap();
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        for path in [folder.path(), Path::new("/dev/null")] {
+            let error = write_atomically(path, b"new", Existing::Replace).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
+    }
 
     #[test]
     fn replaces_or_keeps_and_leaves_nothing_behind() {

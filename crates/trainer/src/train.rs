@@ -6,7 +6,6 @@ use crate::exit::Diverged;
 use crate::images::{Images, Visit};
 use crate::metrics::{Epoch, MetricsWriter, Record, Scores};
 use crate::model::Model;
-use crate::network::Layer;
 use crate::progress::TrainingProgress;
 use crate::recipe::{Order, Recipe};
 use crate::step::Step;
@@ -109,7 +108,6 @@ impl Trainer<'_> {
         let images = Images::upload(device, &self.dataset.train, recipe.data.normalise)?;
         let visit = Visit::new(device, &partition.train, seed)?;
         let step = Step::new(device, recipe, model, &images, &visit)?;
-        let normalises = model.network().layers().iter().any(|layer| matches!(layer, Layer::BatchNorm { .. }));
         let last_step = recipe.train.max_steps.unwrap_or(u64::MAX);
 
         let mut trained = Trained { epochs: 0, steps: 0, seconds: 0.0, validation: None };
@@ -140,8 +138,7 @@ impl Trainer<'_> {
 
             for first in (0..visit.len()).step_by(recipe.train.batch_size) {
                 let n = recipe.train.batch_size.min(visit.len() - first);
-                // A last batch of one image has no variance to normalise by.
-                if trained.steps == last_step || (n == 1 && normalises) {
+                if trained.steps == last_step {
                     break;
                 }
                 if !self.eager && !plans.contains_key(&n) {
@@ -185,6 +182,8 @@ impl Trainer<'_> {
                 trained.validation = Some(evaluate(device, model, &images, &partition.validation, labels).await?);
             }
             let validation = trained.validation.as_ref().map(|v| Scores { loss: v.loss, accuracy: v.accuracy });
+            // The loss of a batch is taken before the update that may have spoilt the weights.
+            finite(validation.map_or(0.0, |scores| scores.loss), trained.steps)?;
             let samples_per_second = images_of_epoch as f64 / seconds;
             let steps = trained.steps;
             let line = Epoch { epoch, steps, train, validation, seconds, samples_per_second };
@@ -195,6 +194,7 @@ impl Trainer<'_> {
     }
 }
 
-fn finite(loss: f64, step: u64) -> Result<(), Diverged> {
+/// Refuses to go on with a loss that is no number.
+pub fn finite(loss: f64, step: u64) -> Result<(), Diverged> {
     if loss.is_finite() { Ok(()) } else { Err(Diverged { step, loss }) }
 }

@@ -50,6 +50,10 @@ impl Recipe {
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
         let unreadable = |error| RecipeError::Unreadable { path: PathBuf::from(path), error };
         let mut text = String::new();
+        // Before it is opened: opening a pipe would wait for its writer.
+        if !path.metadata().map_err(unreadable)?.is_file() {
+            return Err(unreadable(std::io::Error::other("not a regular file")));
+        }
         let file = File::open(path).map_err(unreadable)?;
         let read = file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
         if read as u64 > MAX_BYTES {

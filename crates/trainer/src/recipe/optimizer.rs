@@ -105,13 +105,13 @@ impl Default for RmsProp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "lowercase")]
 pub enum OptimizerKind {
-    /// See [`Optimizer::Sgd`].
+    /// Stochastic gradient descent
     Sgd,
-    /// See [`Optimizer::Adam`].
+    /// Adam; weight decay is added to the gradient
     Adam,
-    /// See [`Optimizer::AdamW`].
+    /// Adam with decoupled weight decay
     AdamW,
-    /// See [`Optimizer::RmsProp`].
+    /// RMSprop
     RmsProp,
 }
 
