@@ -348,6 +348,11 @@ fn a_diverging_run_ends_with_its_own_code() {
         let run = desk.path(device);
         assert!(!run.join("summary.json").exists() && !run.join("model.safetensors").exists(), "{device}");
     }
+    // The only update spoils the weights: no training loss shows it any more, the test does.
+    let line =
+        format!("train {SHORT} --optimizer sgd --lr 1e38 --out once").replacen("--max-steps 2", "--max-steps 1", 1);
+    desk.trainer(&line).refuses(5, "training diverged: the loss is ");
+    assert!(!desk.path("once").join("summary.json").exists());
 }
 
 #[test]
@@ -360,6 +365,8 @@ fn dump_says_the_same_on_gpu_and_reference() {
         fs::read(desk.path(&format!("{device}.safetensors"))).unwrap()
     };
     let (gpu, reference) = (dump("gpu"), dump("reference"));
+    let onto_itself = "dump lenet5 --synthetic --weights w.safetensors --range 0..2 --out w.safetensors";
+    desk.trainer(onto_itself).refuses(2, "--out w.safetensors is the file of --weights");
     let (gpu, reference) = (SafeTensors::deserialize(&gpu).unwrap(), SafeTensors::deserialize(&reference).unwrap());
     let shape = |name: &str| gpu.tensor(name).unwrap().shape().to_vec();
     assert_eq!(shape("input"), [5, 1, 28, 28]);
