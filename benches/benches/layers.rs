@@ -6,6 +6,8 @@
 use criterion::{BenchmarkId, Criterion, Throughput};
 use kernels::check::{Data, check};
 use kernels::{Gpu, Options, Row, Tensor};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use reference::cases::Case;
 use reference::{Array, DType, Operation};
 use std::time::{Duration, Instant};
@@ -74,15 +76,16 @@ fn verify(gpu: &Gpu, row: &'static dyn Row, case: &Case) {
     or_exit(pollster::block_on(check(gpu, row, case, Data::Reals, 1)));
 }
 
-/// Tensors for the arguments of a row, filled with numbers that are neither zeros nor denormal.
+/// Tensors for the arguments of a row, filled with random numbers: zeros and denormals may be faster or slower than those.
 fn arguments(gpu: &Gpu, row: &dyn Row, op: &dyn Operation) -> Vec<Tensor> {
+    let mut random = StdRng::seed_from_u64(1);
     op.signature(row.direction())
         .iter()
         .map(|arg| {
-            let noise = (0..arg.spec.len() as u32).map(|i| i.wrapping_mul(2_654_435_761) >> 8);
+            let elements = 0..arg.spec.len();
             let array = match arg.spec.dtype {
-                DType::Real => Array::Real(noise.map(|n| n as f32 / (1 << 23) as f32 - 1.0).collect()),
-                DType::Index => Array::Index(noise.map(|n| n % 4).collect()),
+                DType::Real => Array::Real(elements.map(|_| random.random_range(-1.0..1.0)).collect()),
+                DType::Index => Array::Index(elements.map(|_| random.random_range(0..4)).collect()),
             };
             or_exit(gpu.upload(&arg.spec, &array))
         })
