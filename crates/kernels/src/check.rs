@@ -290,6 +290,17 @@ impl Problem {
         }
         Ok(Self { directions })
     }
+
+    /// Tensors for the arguments of a direction, with their values from before it; those that are only written hold
+    /// arbitrary values.
+    pub fn upload(&self, gpu: &Gpu, op: &dyn Operation, direction: Direction) -> Result<Vec<Tensor>, Error> {
+        let values = self.directions.get(&direction);
+        let tensor = |arg: &Arg| match values.and_then(|values| values.get(arg.name)) {
+            Some((before, _)) if arg.access != Access::Write => gpu.upload(&arg.spec, before),
+            _ => gpu.empty(&arg.spec),
+        };
+        op.signature(direction).iter().map(tensor).collect()
+    }
 }
 
 /// Values for one argument; another stream for each, so that no two are alike.

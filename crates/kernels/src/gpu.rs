@@ -1,5 +1,9 @@
 //! An opened device: pipelines, memory, recording, submission, reading back.
 
+mod sample;
+
+pub use sample::{Clock, Sample};
+
 use crate::adapter::{Wish, pick};
 use crate::kernel::{Prefer, Row};
 use crate::memory::{Pool, Tensor};

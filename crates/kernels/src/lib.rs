@@ -12,14 +12,17 @@ mod gpu;
 pub mod grid;
 pub mod kernel;
 mod layout;
+pub mod measure;
 mod memory;
 pub mod ops;
+pub mod probe;
 mod shader;
 
 pub use adapter::{Wish, adapters};
 pub use error::Error;
-pub use gpu::{Gpu, Options, Plan, Timing};
+pub use gpu::{Clock, Gpu, Options, Plan, Sample, Timing};
 pub use kernel::{Kernel, Needs, Overrides, Prefer, Row, Scratch, Source, Stage, Table};
+pub use measure::{ClockKind, Measured, Percentiles};
 pub use memory::Tensor;
 pub use shader::{Binding, BindingKind, Shader};
 pub use wgpu;

@@ -69,6 +69,19 @@ fn overrides_and_entry_points_agree_with_the_row() {
     });
 }
 
+#[test]
+fn naga_accepts_the_probes_and_they_agree_with_their_rows() {
+    for row in kernels::probe::rows() {
+        let shader = Shader::of(&**row).unwrap_or_else(|error| panic!("{}: {error}", row.id()));
+        let fields: Vec<(String, &str)> = row.fields().iter().map(|&(n, t)| (n.to_owned(), t)).collect();
+        assert_eq!(shader.params(), fields, "{}", row.id());
+        assert_eq!(shader.overrides(), ["WORKGROUP"], "{}", row.id());
+        assert_eq!(shader.entries(), row.entries(), "{}", row.id());
+        let file = row.source().path.trim_end_matches(".wgsl").replace('/', ".");
+        assert!(row.id().starts_with(&file), "{} is in {file}", row.id());
+    }
+}
+
 /// Arguments that are read are bound read-only (wgpu then needs no barrier between readers), those
 /// written are bound writable, and whatever a direction writes is written by some stage.
 #[test]
@@ -118,6 +131,7 @@ fn every_file_belongs_to_a_row_and_shared_ones_bind_nothing() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shaders");
     let used: BTreeSet<&str> = ops::all()
         .iter()
+        .chain(kernels::probe::rows())
         .flat_map(|row| row.shared().iter().map(|source| source.path).chain([row.source().path]))
         .collect();
     for folder in std::fs::read_dir(&root).expect("shaders/") {

@@ -1,0 +1,302 @@
+//! How long a kernel takes: the one way to time a row.
+//!
+//! A row is compared with the reference before it is timed and afterwards; one that is wrong has no
+//! time. It is fed random numbers, launched many times to a submission, and timed by the device's
+//! clock and by the wall clock at once.
+
+use crate::check::{Data, Fault, Problem, check_problem};
+use crate::{Clock, Error, Gpu, Plan, Row, Sample, Tensor};
+use reference::Operation;
+use std::fmt;
+use std::time::Duration;
+
+/// How to time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// Submissions that are timed. A row so slow that [`Settings::budget`] runs out is timed less
+    /// often, but never less than [`Settings::LEAST`] times.
+    pub samples: usize,
+    /// What a submission should take at least: it holds as many launches as that needs.
+    pub submission: Duration,
+    /// What all submissions may take together.
+    pub budget: Duration,
+    /// Bytes to go through before an argument is used again, so that no cache holds it any more.
+    /// 0: every launch works on the same arguments, as warm as they can be.
+    pub rotate: u64,
+}
+
+impl Settings {
+    /// The fewest samples a median is taken of.
+    pub const LEAST: usize = 5;
+
+    /// Launches of one submission at most.
+    const LAUNCHES: usize = 512;
+
+    /// Copies of the arguments at most.
+    const COPIES: u64 = 64;
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let (submission, budget) = (Duration::from_millis(10), Duration::from_secs(2));
+        Self { samples: 15, submission, budget, rotate: 0 }
+    }
+}
+
+/// Percentiles of one launch's time, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Percentiles {
+    /// The shortest.
+    pub least: f64,
+    /// One in five took less.
+    pub p20: f64,
+    /// The median.
+    pub p50: f64,
+    /// One in five took more.
+    pub p80: f64,
+}
+
+impl Percentiles {
+    /// Of these numbers; interpolated between neighbours. Zeros if there are none.
+    pub fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let Some(last) = values.len().checked_sub(1) else { return Self::default() };
+        let at = |share: f64| {
+            let place = share * last as f64;
+            let (below, above) = (values[place.floor() as usize], values[place.ceil() as usize]);
+            below + (above - below) * place.fract()
+        };
+        Self { least: at(0.0), p20: at(0.2), p50: at(0.5), p80: at(0.8) }
+    }
+}
+
+/// What the device's clock is worth.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Timestamps {
+    /// Times, and how many samples were thrown away because the clock stood still, ran backwards or
+    /// was further than the wall clock.
+    Usable {
+        /// Of one launch.
+        time: Percentiles,
+        /// Samples thrown away.
+        rejected: usize,
+    },
+    /// None to be had, and why.
+    Unusable(&'static str),
+}
+
+/// Which clock a figure comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockKind {
+    /// The device's.
+    Device,
+    /// The host's: submission and waiting included.
+    Wall,
+}
+
+impl fmt::Display for ClockKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Device => "device",
+            Self::Wall => "wall",
+        })
+    }
+}
+
+/// What one launch takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// By the device's clock.
+    pub device: Timestamps,
+    /// By the wall clock.
+    pub wall: Percentiles,
+    /// Submissions timed.
+    pub samples: usize,
+    /// Launches in each.
+    pub launches: usize,
+    /// Copies of the arguments that took turns.
+    pub copies: usize,
+    /// Floating-point operations of a launch.
+    pub flops: u64,
+    /// Bytes of its arguments, each counted once.
+    pub bytes: u64,
+}
+
+impl Measured {
+    /// The time to judge by, and the clock it comes from: the device's where that is usable.
+    pub fn time(&self) -> (Percentiles, ClockKind) {
+        match &self.device {
+            Timestamps::Usable { time, .. } => (*time, ClockKind::Device),
+            Timestamps::Unusable(_) => (self.wall, ClockKind::Wall),
+        }
+    }
+
+    /// Billions of floating-point operations per second, by the median.
+    pub fn gflops(&self) -> f64 {
+        self.flops as f64 / self.time().0.p50
+    }
+
+    /// Billions of bytes of arguments per second, by the median.
+    pub fn gigabytes(&self) -> f64 {
+        self.bytes as f64 / self.time().0.p50
+    }
+}
+
+/// Why a row has no time.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum MeasureError {
+    /// It disagrees with the reference.
+    #[error("{id} is wrong {when} being timed, so it has no time: {fault}")]
+    Wrong {
+        /// The row.
+        id: &'static str,
+        /// Before or after.
+        when: &'static str,
+        /// What is wrong.
+        fault: Fault,
+    },
+    /// It did not run.
+    #[error(transparent)]
+    Device(#[from] Error),
+}
+
+/// Checks a row, times it, checks it again.
+pub async fn measure(
+    gpu: &Gpu,
+    row: &'static dyn Row,
+    op: &dyn Operation,
+    problem: &Problem,
+    settings: &Settings,
+    clock: Clock<'_>,
+) -> Result<Measured, MeasureError> {
+    let id = row.id();
+    let verify = async |when: &'static str| match check_problem(gpu, row, op, Data::Reals, problem).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(fault)) => Err(MeasureError::Wrong { id, when, fault }),
+        Err(error) => Err(error.into()),
+    };
+    verify("before").await?;
+    let direction = row.direction();
+    let bytes: u64 = op.signature(direction).iter().map(|arg| 4 * arg.spec.len() as u64).sum();
+    let copies = settings.rotate.div_ceil(bytes.max(1)).clamp(1, Settings::COPIES);
+    let recorder = gpu.recorder();
+    for _ in 0..copies {
+        let args = problem.upload(gpu, op, direction)?;
+        recorder.launch(row, op, &args.iter().collect::<Vec<&Tensor>>())?;
+    }
+    let plan = recorder.plan();
+    let series = series(gpu, &plan, copies as usize, settings, clock).await?;
+    verify("after").await?;
+    let Series { device, wall, samples, launches } = series;
+    Ok(Measured { device, wall, samples, launches, copies: copies as usize, flops: op.flops(direction), bytes })
+}
+
+/// What the submissions of a plan took, by launch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// By the device's clock.
+    pub device: Timestamps,
+    /// By the wall clock.
+    pub wall: Percentiles,
+    /// Submissions timed.
+    pub samples: usize,
+    /// Launches in each.
+    pub launches: usize,
+}
+
+/// Times a plan that holds `launches` equal launches. Nothing is verified: that is the caller's.
+pub async fn series(
+    gpu: &Gpu,
+    plan: &Plan,
+    launches: usize,
+    settings: &Settings,
+    clock: Clock<'_>,
+) -> Result<Series, Error> {
+    // The first submission compiles what is compiled late; the second says how long one takes.
+    gpu.sample(plan, 1, clock).await?;
+    let once = gpu.sample(plan, 1, clock).await?.wall.as_secs_f64().max(1e-6);
+    let most = (Settings::LAUNCHES / launches.max(1)).max(1);
+    let times = ((settings.submission.as_secs_f64() / once).ceil() as usize).clamp(1, most);
+    let affordable = settings.budget.as_secs_f64() / (once * times as f64);
+    let samples = (affordable as usize).clamp(Settings::LEAST, settings.samples.max(Settings::LEAST));
+    let mut taken = Vec::with_capacity(samples);
+    for _ in 0..samples {
+        taken.push(gpu.sample(plan, times, clock).await?);
+    }
+    let launches = launches * times;
+    let per_launch = |nanoseconds: f64| nanoseconds / launches as f64;
+    let wall = Percentiles::of(taken.iter().map(|sample| per_launch(1e9 * sample.wall.as_secs_f64())).collect());
+    let device = match usable(&taken) {
+        Ok((times, rejected)) => {
+            Timestamps::Usable { time: Percentiles::of(times.into_iter().map(per_launch).collect()), rejected }
+        }
+        Err(reason) => Timestamps::Unusable(reason),
+    };
+    Ok(Series { device, wall, samples, launches })
+}
+
+/// The device times of samples in nanoseconds, without those that cannot be, and how many these
+/// are; or why the rest is too few to trust.
+fn usable(samples: &[Sample]) -> Result<(Vec<f64>, usize), &'static str> {
+    let mut times = Vec::with_capacity(samples.len());
+    let mut reason = "the device has no timestamps";
+    let mut last = f64::NEG_INFINITY;
+    for sample in samples {
+        let Some([begin, end]) = sample.device else { continue };
+        let wall = 1e9 * sample.wall.as_secs_f64();
+        let took = end - begin;
+        if begin == 0.0 || end == 0.0 {
+            reason = "the device's clock gave zeros";
+        } else if took == 0.0 {
+            reason = "the device's clock stood still";
+        } else if took < 0.0 || begin < last {
+            reason = "the device's clock ran backwards";
+        } else if took > 1.02 * wall + 1e3 {
+            reason = "the device's clock ran further than the wall clock around it";
+        } else {
+            times.push(took);
+        }
+        last = last.max(end);
+    }
+    let rejected = samples.len() - times.len();
+    // A clock that is wrong every other time is no better when it happens to look right.
+    if times.len() > rejected { Ok((times, rejected)) } else { Err(reason) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(wall: u64, begin: f64, end: f64) -> Sample {
+        Sample { wall: Duration::from_nanos(wall), device: Some([begin, end]) }
+    }
+
+    #[test]
+    fn percentiles_lie_between_neighbours() {
+        let five = Percentiles::of(vec![5.0, 1.0, 4.0, 2.0, 3.0]);
+        assert_eq!((five.least, five.p20, five.p50, five.p80), (1.0, 1.8, 3.0, 4.2));
+        assert_eq!(Percentiles::of(vec![7.0]), Percentiles { least: 7.0, p20: 7.0, p50: 7.0, p80: 7.0 });
+        assert_eq!(Percentiles::of(vec![]), Percentiles::default());
+    }
+
+    #[test]
+    fn a_clock_that_cannot_be_right_is_not_believed() {
+        let good = [sample(9_000, 100.0, 8_000.0), sample(9_000, 9_000.0, 17_000.0)];
+        assert_eq!(usable(&good), Ok((vec![7_900.0, 8_000.0], 0)));
+        for (bad, reason) in [
+            (sample(9_000, 20_000.0, 20_000.0), "stood still"),
+            (sample(9_000, 20_000.0, 19_000.0), "backwards"),
+            (sample(9_000, 16_000.0, 18_000.0), "backwards"),
+            (sample(9_000, 20_000.0, 40_000.0), "further"),
+            (sample(9_000, 0.0, 8_000.0), "zeros"),
+        ] {
+            let one = [good[0], good[1], bad];
+            assert_eq!(usable(&one), Ok((vec![7_900.0, 8_000.0], 1)), "{reason}");
+            let two = [good[0], good[1], bad, bad];
+            assert!(usable(&two).unwrap_err().contains(reason), "{reason}");
+        }
+        let none = Sample { wall: Duration::from_nanos(1), device: None };
+        assert!(usable(&[none]).unwrap_err().contains("no timestamps"));
+        assert!(usable(&[]).is_err());
+    }
+}

@@ -1,0 +1,28 @@
+// probe.copy_vec4: y = x
+//
+// Idea: every byte is read once and written once, by 16-byte loads and stores of neighbouring invocations.
+// Writes: y =.
+// Dispatch: ceil(len / 4 / WORKGROUP) workgroups; an invocation owns one vec4.
+// Shared memory: none. Barriers: none.
+
+struct Params {
+    len: u32,
+}
+
+override WORKGROUP: u32 = 64;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = group_index(group, groups) * WORKGROUP + lane;
+    if i < params.len / 4u {
+        y[i] = x[i];
+    }
+}

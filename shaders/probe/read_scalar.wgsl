@@ -1,0 +1,33 @@
+// probe.read_scalar: y[i] = Σ_{k<16} x[i + k * len]
+//
+// Idea versus `read_vec4`: 4-byte loads, each next to those of the neighbours.
+// Writes: y =.
+// Dispatch: ceil(len / WORKGROUP) workgroups; an invocation owns one element of y.
+// Shared memory: none. Barriers: none.
+
+struct Params {
+    len: u32,
+}
+
+override WORKGROUP: u32 = 64;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = group_index(group, groups) * WORKGROUP + lane;
+    if i >= params.len {
+        return;
+    }
+    var sum = 0.0;
+    for (var k = 0u; k < 16u; k++) {
+        sum += x[i + k * params.len];
+    }
+    y[i] = sum;
+}
