@@ -7,13 +7,13 @@ use parity::gpu;
 use reference::ops::BatchNormMode;
 use tape::{Device, Tape, Tensor};
 use trainer::images::{Images, Visit};
-use trainer::metrics::MetricsWriter;
+use trainer::metrics::Journal;
 use trainer::model::{Model, Pass};
 use trainer::network::Network;
 use trainer::progress::{Display, TrainingProgress};
 use trainer::recipe::{BUILT_IN, Recipe};
 use trainer::step::Step;
-use trainer::train::Trainer;
+use trainer::train::{Settings, Trainer};
 
 mod everything;
 
@@ -35,7 +35,6 @@ struct Outcome {
 /// Trains and returns every step's loss and the parameters at the end.
 fn train(device: &Device, recipe: &Recipe, dataset: &Dataset, eager: bool) -> Outcome {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("metrics.jsonl");
     let network = Network::new(&recipe.layers, recipe.train.batch_size).expect("a network");
     let values = network.initialise(recipe.train.seed).into_iter().map(|(_, values)| values).collect();
     let model = Model::new(device, network, values).expect("a model");
@@ -44,15 +43,14 @@ fn train(device: &Device, recipe: &Recipe, dataset: &Dataset, eager: bool) -> Ou
             device,
             recipe,
             dataset,
-            metrics: MetricsWriter::create(&path).expect("a metrics file"),
-            log_every: Some(1),
-            eager,
+            journal: Journal::create(folder.path()).expect("files"),
+            settings: Settings { log_every: Some(1), eager },
             progress: TrainingProgress::new(Display::Quiet, recipe.train.epochs, 0),
         }
         .run(&model),
     )
     .expect("a run");
-    let text = std::fs::read_to_string(&path).expect("metrics");
+    let text = std::fs::read_to_string(folder.path().join("metrics.jsonl")).expect("metrics");
     let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
     let losses: Vec<f64> =
         lines.filter(|line| line["kind"] == "step").map(|line| line["loss"].as_f64().expect("a loss")).collect();

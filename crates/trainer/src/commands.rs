@@ -10,7 +10,7 @@ use crate::progress::{Display, DownloadProgress, TrainingProgress};
 use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::summary::{SELVEDGE_VERSION, Seconds, Summary, Versions, arguments};
-use crate::train::{Partition, Trainer, finite};
+use crate::train::{Partition, Settings, Trainer, finite};
 use crate::{console, device, doctor, dump, kernels_check, kernels_list, kernels_profile, list, weights};
 use anyhow::Context;
 use fashion_mnist::{CLASSES, Dataset};
@@ -95,9 +95,8 @@ async fn train(cli: &Cli, args: &TrainArgs) -> anyhow::Result<()> {
         device: &device,
         recipe: &recipe,
         dataset: &dataset,
-        metrics: folder.metrics()?,
-        log_every: args.log_every.map(Into::into),
-        eager: args.eager,
+        journal: folder.journal()?,
+        settings: Settings { log_every: args.log_every.map(Into::into), eager: args.eager },
         progress: TrainingProgress::new(display, recipe.train.epochs, images),
     }
     .run(&model)
@@ -116,7 +115,7 @@ async fn train(cli: &Cli, args: &TrainArgs) -> anyhow::Result<()> {
         adapter,
         parameters,
         trainable_parameters: trainable,
-        epochs: trained.epochs,
+        epochs: trained.epochs(),
         steps: trained.steps,
         test: test.clone(),
         validation: trained.validation,

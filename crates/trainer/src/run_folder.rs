@@ -1,7 +1,7 @@
 //! The folder a run leaves behind.
 
 use crate::files::{Existing, write_atomically};
-use crate::metrics::MetricsWriter;
+use crate::metrics::Journal;
 use crate::recipe::{Recipe, RecipeError};
 use crate::summary::Summary;
 use std::fs;
@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const CONFIG: &str = "config.toml";
-const METRICS: &str = "metrics.jsonl";
 const WEIGHTS: &str = "model.safetensors";
 const SUMMARY: &str = "summary.json";
 
@@ -98,7 +97,7 @@ impl RunFolder {
         if path.exists() && !path.is_dir() {
             return Err(RunFolderError::NotAFolder { path: folder.path });
         }
-        for file in [CONFIG, METRICS, WEIGHTS, SUMMARY] {
+        for file in [CONFIG, Journal::METRICS, Journal::TIMINGS, WEIGHTS, SUMMARY] {
             // A link that leads nowhere is occupied, too.
             if folder.file(file).symlink_metadata().is_ok() {
                 return Err(RunFolderError::Occupied { path: folder.path, file });
@@ -156,10 +155,9 @@ impl RunFolder {
         self.file(WEIGHTS)
     }
 
-    /// Begins `metrics.jsonl`.
-    pub fn metrics(&self) -> Result<MetricsWriter, RunFolderError> {
-        let path = self.file(METRICS);
-        MetricsWriter::create(&path).map_err(|error| RunFolderError::Io { path, error })
+    /// Begins `metrics.jsonl` and `timings.jsonl`.
+    pub fn journal(&self) -> Result<Journal, RunFolderError> {
+        Journal::create(&self.path).map_err(|error| RunFolderError::Io { path: self.path.clone(), error })
     }
 
     /// Writes `summary.json`.
@@ -215,7 +213,7 @@ mod tests {
         let path = scratch.path().join("deep/run");
         let run = RunFolder::create(Some(&path), &recipe(), UNIX_EPOCH).unwrap();
         assert_eq!(run.recipe().unwrap(), recipe());
-        run.metrics().unwrap().write(&Record::Step { step: 1, loss: 2.0 }).unwrap();
+        run.journal().unwrap().metrics.write(&Record::Step { step: 1, loss: 2.0 }).unwrap();
         run.write_summary(&summary()).unwrap();
         run.write_summary(&summary()).unwrap();
         let text = fs::read_to_string(path.join("summary.json")).unwrap();
@@ -230,7 +228,7 @@ mod tests {
     fn a_run_is_never_written_over() {
         let scratch = tempfile::tempdir().unwrap();
         let create = || RunFolder::create(Some(scratch.path()), &recipe(), UNIX_EPOCH);
-        for file in [CONFIG, METRICS, WEIGHTS, SUMMARY] {
+        for file in [CONFIG, Journal::METRICS, Journal::TIMINGS, WEIGHTS, SUMMARY] {
             let path = scratch.path().join(file);
             fs::write(&path, b"").unwrap();
             assert!(matches!(create(), Err(RunFolderError::Occupied { file: found, .. }) if found == file));

@@ -1,21 +1,22 @@
 //! The training loop.
 
+mod session;
+mod state;
+
+pub use state::{Best, LoopState};
+
 use crate::evaluate::evaluate;
-use crate::evaluation::Evaluation;
 use crate::exit::Diverged;
 use crate::images::{Images, Visit};
-use crate::metrics::{Epoch, MetricsWriter, Record, Scores};
+use crate::metrics::{Epoch, Journal, Record, Scores, Timing};
 use crate::model::Model;
 use crate::progress::TrainingProgress;
-use crate::recipe::{Order, Recipe};
+use crate::recipe::Recipe;
 use crate::step::Step;
-use fashion_mnist::{Dataset, SplitError, epoch_order, split_validation};
-use kernels::Plan;
-use reference::ops::Accumulate;
-use reference::{Array, Direction, TensorSpec};
-use std::collections::HashMap;
+use fashion_mnist::{Dataset, SplitError, split_validation};
+use session::Session;
 use std::time::{Duration, Instant};
-use tape::{Device, Tensor};
+use tape::Device;
 
 /// How often progress asks the device how training goes: each time waits for it.
 const PROGRESS: Duration = Duration::from_millis(500);
@@ -39,46 +40,13 @@ impl Partition {
     }
 }
 
-/// What came of training.
-#[derive(Clone, Debug)]
-pub struct Trained {
-    /// Epochs begun.
-    pub epochs: u64,
-    /// Steps taken.
-    pub steps: u64,
-    /// Spent on training steps.
-    pub seconds: f64,
-    /// On the validation images, after the last epoch.
-    pub validation: Option<Evaluation>,
-}
-
-/// Sums over batches, kept on the device: `[sum of losses, correct predictions]`.
-struct Totals {
-    sum: Tensor,
-}
-
-impl Totals {
-    fn new(device: &Device) -> Result<Self, tape::Error> {
-        Ok(Self { sum: device.zeros(&TensorSpec::plain([2]))? })
-    }
-
-    fn add(&self, device: &Device, metrics: &Tensor) -> Result<(), tape::Error> {
-        device.run(&Accumulate::new(TensorSpec::plain([2]))?, Direction::Update, &[&self.sum, metrics])
-    }
-
-    /// Waits for the means over the `images` that were added.
-    async fn scores(&self, device: &Device, images: usize) -> Result<Scores, tape::Error> {
-        let sums = device.read(&self.sum).await?;
-        let mean = |index: usize| {
-            let sum = sums.real().get(index).copied().unwrap_or(f32::NAN);
-            f64::from(sum) / images as f64
-        };
-        Ok(Scores { loss: mean(0), accuracy: mean(1) })
-    }
-
-    fn clear(&self, device: &Device) -> Result<(), tape::Error> {
-        device.write(&self.sum, Array::Real(vec![0.0; 2]))
-    }
+/// How a run is watched and kept. None of it changes the weights.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// Steps between lines of step losses; `None` writes none.
+    pub log_every: Option<u64>,
+    /// Whether each step is run by the tape, even where a recorded plan could be replayed.
+    pub eager: bool,
 }
 
 /// What the loop needs besides the model.
@@ -90,107 +58,131 @@ pub struct Trainer<'a> {
     /// What to do it with.
     pub dataset: &'a Dataset,
     /// Where the figures go.
-    pub metrics: MetricsWriter,
-    /// Steps between lines of step losses; `None` writes none.
-    pub log_every: Option<u64>,
-    /// Whether each step is run by the tape, even where a recorded plan could be replayed.
-    pub eager: bool,
+    pub journal: Journal,
+    /// How it is watched and kept.
+    pub settings: Settings,
     /// What a person sees.
     pub progress: TrainingProgress,
 }
 
+/// Clocks of one epoch.
+struct Clock {
+    begin: Instant,
+    shown: Instant,
+    /// Images trained on since `begin`.
+    images: usize,
+}
+
+impl Clock {
+    fn new() -> Self {
+        Self { begin: Instant::now(), shown: Instant::now(), images: 0 }
+    }
+}
+
 impl Trainer<'_> {
-    /// Trains the model in place.
-    pub async fn run(&mut self, model: &Model) -> anyhow::Result<Trained> {
+    /// Trains the model in place. Returned: the state after the last step.
+    pub async fn run(&mut self, model: &Model) -> anyhow::Result<LoopState> {
         let (device, recipe) = (self.device, self.recipe);
-        let seed = recipe.train.seed;
         let partition = Partition::new(recipe, self.dataset.train.len())?;
         let images = Images::upload(device, &self.dataset.train, recipe.data.normalise)?;
-        let visit = Visit::new(device, &partition.train, seed)?;
+        let visit = Visit::new(device, &partition.train, recipe.train.seed)?;
         let step = Step::new(device, recipe, model, &images, &visit)?;
+        let ways = (self.settings.log_every.is_some(), self.settings.eager);
+        let session = Session::new(device, recipe, &step, &visit, &partition.train, ways)?;
         let last_step = recipe.train.max_steps.unwrap_or(u64::MAX);
 
-        let mut trained = Trained { epochs: 0, steps: 0, seconds: 0.0, validation: None };
-        let epoch_totals = Totals::new(device)?;
-        let since_log = Totals::new(device)?;
-        let totals: &[&Totals] = if self.log_every.is_some() { &[&epoch_totals, &since_log] } else { &[&epoch_totals] };
-        let run = |device: &Device, n: usize| {
-            let metrics = step.run(device, n)?;
-            totals.iter().try_for_each(|totals| totals.add(device, &metrics))
-        };
-        // One for each batch size there is: the usual one, and that of a smaller last batch.
-        let mut plans: HashMap<usize, Plan> = HashMap::new();
-        let mut images_since_log = 0;
-        for epoch in 1..=recipe.train.epochs {
-            if trained.steps == last_step {
-                break;
-            }
-            let begin = Instant::now();
-            let mut shown = Instant::now();
-            trained.epochs = epoch;
-            self.progress.begin(epoch);
-            epoch_totals.clear(device)?;
-            let mut images_of_epoch = 0;
-            if recipe.train.order == Order::Shuffled {
-                visit.reorder(device, &epoch_order(&partition.train, seed, epoch))?;
-            }
-            visit.seek(device, trained.steps, 0, seed)?;
-
-            for first in (0..visit.len()).step_by(recipe.train.batch_size) {
-                let n = recipe.train.batch_size.min(visit.len() - first);
-                if trained.steps == last_step {
+        let mut state = LoopState::default();
+        let mut clock = Clock::new();
+        while state.epoch <= recipe.train.epochs {
+            if state.position == 0 {
+                if state.steps == last_step {
                     break;
                 }
-                if !self.eager && !plans.contains_key(&n) {
-                    let plan = device.record(|recorder| run(recorder, n))?;
-                    plans.extend(plan.map(|plan| (n, plan)));
-                }
-                match plans.get(&n) {
-                    Some(plan) => device.replay(plan)?,
-                    None => run(device, n)?,
-                }
-                trained.steps += 1;
-                images_of_epoch += n;
-                images_since_log += n;
-                if self.log_every.is_some_and(|every| trained.steps.is_multiple_of(every)) {
-                    let loss = since_log.scores(device, images_since_log).await?.loss;
-                    self.metrics.write(&Record::Step { step: trained.steps, loss })?;
-                    finite(loss, trained.steps)?;
-                    since_log.clear(device)?;
-                    images_since_log = 0;
-                }
-                let scores = if shown.elapsed() >= PROGRESS {
-                    let scores = epoch_totals.scores(device, images_of_epoch).await?;
-                    finite(scores.loss, trained.steps)?;
-                    shown = Instant::now();
-                    Some(scores)
-                } else {
-                    None
-                };
-                self.progress.advance(n as u64, scores);
+                session.epoch.clear(device)?;
+                session.seek(&state)?;
+                self.progress.begin(state.epoch);
+                clock = Clock::new();
             }
-
-            let train = epoch_totals.scores(device, images_of_epoch).await?;
-            let seconds = begin.elapsed().as_secs_f64();
-            trained.seconds += seconds;
-            if images_of_epoch > 0 {
-                finite(train.loss, trained.steps)?;
+            if state.steps < last_step {
+                let n = session.advance(&mut state)?;
+                clock.images += n;
+                self.log(&session, &mut state).await?;
+                self.show(&session, &state, &mut clock, n).await?;
             }
-            trained.validation = None;
-            if !partition.validation.is_empty() {
-                let labels = self.dataset.train.labels();
-                trained.validation = Some(evaluate(device, model, &images, &partition.validation, labels).await?);
+            if state.position == visit.len() || state.steps == last_step {
+                self.end_epoch(model, &session, &images, &partition, &mut state, &clock).await?;
+                if state.position < visit.len() {
+                    break;
+                }
+                state = LoopState { epoch: state.epoch + 1, position: 0, images_of_epoch: 0, ..state };
             }
-            let validation = trained.validation.as_ref().map(|v| Scores { loss: v.loss, accuracy: v.accuracy });
-            // The loss of a batch is taken before the update that may have spoilt the weights.
-            finite(validation.map_or(0.0, |scores| scores.loss), trained.steps)?;
-            let samples_per_second = images_of_epoch as f64 / seconds;
-            let steps = trained.steps;
-            let line = Epoch { epoch, steps, train, validation, seconds, samples_per_second };
-            self.metrics.write(&Record::Epoch(line.clone()))?;
-            self.progress.end(&line);
         }
-        Ok(trained)
+        Ok(state)
+    }
+
+    /// Writes a line if one is due.
+    async fn log(&mut self, session: &Session<'_>, state: &mut LoopState) -> anyhow::Result<()> {
+        let due = self.settings.log_every.is_some_and(|every| state.steps.is_multiple_of(every));
+        let Some(totals) = session.since_log.as_ref().filter(|_| due) else { return Ok(()) };
+        let loss = totals.scores(self.device, state.images_since_log).await?.loss;
+        self.record(state, &Record::Step { step: state.steps, loss })?;
+        finite(loss, state.steps)?;
+        totals.clear(self.device)?;
+        state.images_since_log = 0;
+        Ok(())
+    }
+
+    fn record(&mut self, state: &mut LoopState, record: &Record) -> std::io::Result<()> {
+        self.journal.metrics.write(record)?;
+        state.metrics_bytes = self.journal.metrics.bytes();
+        Ok(())
+    }
+
+    /// Moves the bar; from time to time with the scores so far.
+    async fn show(&self, session: &Session<'_>, state: &LoopState, clock: &mut Clock, n: usize) -> anyhow::Result<()> {
+        let scores = if clock.shown.elapsed() >= PROGRESS {
+            let scores = session.epoch.scores(self.device, state.images_of_epoch).await?;
+            finite(scores.loss, state.steps)?;
+            clock.shown = Instant::now();
+            Some(scores)
+        } else {
+            None
+        };
+        self.progress.advance(n as u64, scores);
+        Ok(())
+    }
+
+    /// The figures of an epoch, or of what was made of it before the last step.
+    async fn end_epoch(
+        &mut self,
+        model: &Model,
+        session: &Session<'_>,
+        images: &Images,
+        partition: &Partition,
+        state: &mut LoopState,
+        clock: &Clock,
+    ) -> anyhow::Result<()> {
+        let LoopState { epoch, steps, .. } = *state;
+        let train = session.epoch.scores(self.device, state.images_of_epoch).await?;
+        let seconds = clock.begin.elapsed().as_secs_f64();
+        state.seconds += seconds;
+        finite(train.loss, steps)?;
+        state.validation = None;
+        if !partition.validation.is_empty() {
+            let labels = self.dataset.train.labels();
+            state.validation = Some(evaluate(self.device, model, images, &partition.validation, labels).await?);
+        }
+        let validation = state.validation.as_ref().map(|v| Scores { loss: v.loss, accuracy: v.accuracy });
+        // The loss of a batch is taken before the update that may have spoilt the weights.
+        finite(validation.map_or(0.0, |scores| scores.loss), steps)?;
+        state.judge(epoch, validation.unwrap_or(train));
+        let line = Epoch { epoch, steps, train, validation };
+        self.record(state, &Record::Epoch(line.clone()))?;
+        let samples_per_second = clock.images as f64 / seconds;
+        let timing = Timing { epoch, steps, seconds, samples_per_second };
+        self.journal.timings.write(&timing)?;
+        self.progress.end(&line, &timing);
+        Ok(())
     }
 }
 
