@@ -30,6 +30,8 @@ const GRID: Source = shader!("shared/grid.wgsl");
 const DIVIDE: Source = shader!("shared/divide.wgsl");
 const GEMM_TILE: Source = shader!("shared/gemm_tile.wgsl");
 const GEMM_SUBGROUP: Source = shader!("shared/gemm_subgroup.wgsl");
+const GEMM_SUBGROUP_VEC4: Source = shader!("shared/gemm_subgroup_vec4.wgsl");
+const GEMM_SUBGROUP_WIDE: Source = shader!("shared/gemm_subgroup_wide.wgsl");
 
 const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
 const TILE: [(&str, u32); 3] = [("BM", 64), ("BN", 32), ("BK", 16)];
@@ -67,6 +69,18 @@ fn tiled(rows: usize, columns: usize, o: &Overrides) -> usize {
 
 fn subgroup(rows: usize, columns: usize) -> usize {
     tiles(rows, columns, 32, 16)
+}
+
+fn channels_in_vec4s(op: &Conv2d) -> Result<(), &'static str> {
+    let whole = op.c_in.is_multiple_of(4) && op.c_out.is_multiple_of(4);
+    if whole { Ok(()) } else { Err("c_in or c_out is no multiple of 4") }
+}
+
+/// The matrix product's columns are the output channels, except in the gradient of the input.
+fn wide(op: &Conv2d, columns: usize) -> Result<(), &'static str> {
+    channels_in_vec4s(op)?;
+    let fills = columns.div_ceil(32).is_multiple_of(2);
+    if fills { Ok(()) } else { Err("half of its last tile would stay empty") }
 }
 
 fn partials(op: &Conv2d) -> Vec<Scratch> {
@@ -135,6 +149,28 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             ..Kernel::ROW
         },
         Kernel {
+            id: "conv2d.fwd.subgroup_vec4",
+            direction: Direction::Fwd,
+            source: shader!("conv2d/fwd_subgroup_vec4.wgsl"),
+            shared: &[GRID, DIVIDE, GEMM_SUBGROUP_VEC4],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: channels_in_vec4s,
+            stages: &[Stage { entry: "main", grid: |op, _| Grid::linear(tiles(pixels_out(op), op.c_out, 32, 32)) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.fwd.subgroup_wide",
+            direction: Direction::Fwd,
+            source: shader!("conv2d/fwd_subgroup_wide.wgsl"),
+            shared: &[GRID, DIVIDE, GEMM_SUBGROUP_WIDE],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| wide(op, op.c_out),
+            stages: &[Stage { entry: "main", grid: |op, _| Grid::linear(tiles(pixels_out(op), op.c_out, 32, 64)) }],
+            ..Kernel::ROW
+        },
+        Kernel {
             id: "conv2d.bwd_input.naive",
             direction: Direction::BwdInput,
             source: shader!("conv2d/bwd_input_naive.wgsl"),
@@ -164,6 +200,28 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             prefer: Prefer::Software,
             needs: SUBGROUPS_OF_8,
             stages: &[Stage { entry: "main", grid: |op, _| Grid::linear(subgroup(pixels_in(op), op.c_in)) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.bwd_input.subgroup_vec4",
+            direction: Direction::BwdInput,
+            source: shader!("conv2d/bwd_input_subgroup_vec4.wgsl"),
+            shared: &[GRID, DIVIDE, GEMM_SUBGROUP_VEC4],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: channels_in_vec4s,
+            stages: &[Stage { entry: "main", grid: |op, _| Grid::linear(tiles(pixels_in(op), op.c_in, 32, 32)) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.bwd_input.subgroup_wide",
+            direction: Direction::BwdInput,
+            source: shader!("conv2d/bwd_input_subgroup_wide.wgsl"),
+            shared: &[GRID, DIVIDE, GEMM_SUBGROUP_WIDE],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| wide(op, op.c_in),
+            stages: &[Stage { entry: "main", grid: |op, _| Grid::linear(tiles(pixels_in(op), op.c_in, 32, 64)) }],
             ..Kernel::ROW
         },
         Kernel {
@@ -201,6 +259,38 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             stages: &[
                 Stage { entry: "partial", grid: |op, _| Grid::layered(subgroup(depth(op), op.c_out), splits(op)) },
                 Stage { entry: "reduce", grid: reduce },
+            ],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.bwd_weight.subgroup_vec4_split_k",
+            direction: Direction::BwdWeight,
+            source: shader!("conv2d/bwd_weight_subgroup_vec4_split_k.wgsl"),
+            shared: &[GRID, DIVIDE, GEMM_SUBGROUP_VEC4],
+            overrides: &[WORKGROUP],
+            scratch: partials,
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: channels_in_vec4s,
+            stages: &[
+                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(depth(op), op.c_out, 32, 32), splits(op)) },
+                Stage { entry: "reduce", grid: |op, o| Grid::threads(depth(op) * op.c_out / 4, o.get("WORKGROUP")) },
+            ],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.bwd_weight.subgroup_wide_split_k",
+            direction: Direction::BwdWeight,
+            source: shader!("conv2d/bwd_weight_subgroup_wide_split_k.wgsl"),
+            shared: &[GRID, DIVIDE, GEMM_SUBGROUP_WIDE],
+            overrides: &[WORKGROUP],
+            scratch: partials,
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| wide(op, op.c_out),
+            stages: &[
+                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(depth(op), op.c_out, 32, 64), splits(op)) },
+                Stage { entry: "reduce", grid: |op, o| Grid::threads(depth(op) * op.c_out / 4, o.get("WORKGROUP")) },
             ],
             ..Kernel::ROW
         },

@@ -16,6 +16,8 @@ params! {
 const GRID: Source = shader!("shared/grid.wgsl");
 const GEMM_TILE: Source = shader!("shared/gemm_tile.wgsl");
 const GEMM_SUBGROUP: Source = shader!("shared/gemm_subgroup.wgsl");
+const GEMM_SUBGROUP_VEC4: Source = shader!("shared/gemm_subgroup_vec4.wgsl");
+const GEMM_SUBGROUP_WIDE: Source = shader!("shared/gemm_subgroup_wide.wgsl");
 
 const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
 const TILE: [(&str, u32); 3] = [("BM", 32), ("BN", 32), ("BK", 16)];
@@ -32,6 +34,18 @@ fn tiled(rows: usize, columns: usize, o: &Overrides) -> Grid {
 
 fn subgroup(rows: usize, columns: usize) -> Grid {
     tiles(rows, columns, 32, 16)
+}
+
+fn features_in_vec4s(op: &Dense) -> Result<(), &'static str> {
+    let whole = op.features_in.is_multiple_of(4) && op.features_out.is_multiple_of(4);
+    if whole { Ok(()) } else { Err("features_in or features_out is no multiple of 4") }
+}
+
+/// The matrix product's columns are the output features, except in the gradient of the input.
+fn wide(op: &Dense, columns: usize) -> Result<(), &'static str> {
+    features_in_vec4s(op)?;
+    let fills = columns.div_ceil(32).is_multiple_of(2);
+    if fills { Ok(()) } else { Err("half of its last tile would stay empty") }
 }
 
 pub(super) static TABLE: Table<Dense> = Table {
@@ -75,6 +89,28 @@ pub(super) static TABLE: Table<Dense> = Table {
             ..Kernel::ROW
         },
         Kernel {
+            id: "dense.fwd.subgroup_vec4",
+            direction: Direction::Fwd,
+            source: shader!("dense/fwd_subgroup_vec4.wgsl"),
+            shared: &[GRID, GEMM_SUBGROUP_VEC4],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: features_in_vec4s,
+            stages: &[Stage { entry: "main", grid: |op, _| tiles(op.n, op.features_out, 32, 32) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "dense.fwd.subgroup_wide",
+            direction: Direction::Fwd,
+            source: shader!("dense/fwd_subgroup_wide.wgsl"),
+            shared: &[GRID, GEMM_SUBGROUP_WIDE],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| wide(op, op.features_out),
+            stages: &[Stage { entry: "main", grid: |op, _| tiles(op.n, op.features_out, 32, 64) }],
+            ..Kernel::ROW
+        },
+        Kernel {
             id: "dense.bwd_input.naive",
             direction: Direction::BwdInput,
             source: shader!("dense/bwd_input_naive.wgsl"),
@@ -101,6 +137,28 @@ pub(super) static TABLE: Table<Dense> = Table {
             prefer: Prefer::Software,
             needs: SUBGROUPS_OF_8,
             stages: &[Stage { entry: "main", grid: |op, _| subgroup(op.n, op.features_in) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "dense.bwd_input.subgroup_vec4",
+            direction: Direction::BwdInput,
+            source: shader!("dense/bwd_input_subgroup_vec4.wgsl"),
+            shared: &[GRID, GEMM_SUBGROUP_VEC4],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: features_in_vec4s,
+            stages: &[Stage { entry: "main", grid: |op, _| tiles(op.n, op.features_in, 32, 32) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "dense.bwd_input.subgroup_wide",
+            direction: Direction::BwdInput,
+            source: shader!("dense/bwd_input_subgroup_wide.wgsl"),
+            shared: &[GRID, GEMM_SUBGROUP_WIDE],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| wide(op, op.features_in),
+            stages: &[Stage { entry: "main", grid: |op, _| tiles(op.n, op.features_in, 32, 64) }],
             ..Kernel::ROW
         },
         Kernel {
@@ -133,6 +191,28 @@ pub(super) static TABLE: Table<Dense> = Table {
             prefer: Prefer::Software,
             needs: SUBGROUPS_OF_8,
             stages: &[Stage { entry: "main", grid: |op, _| subgroup(op.features_in, op.features_out) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "dense.bwd_weight.subgroup_vec4",
+            direction: Direction::BwdWeight,
+            source: shader!("dense/bwd_weight_subgroup_vec4.wgsl"),
+            shared: &[GRID, GEMM_SUBGROUP_VEC4],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: features_in_vec4s,
+            stages: &[Stage { entry: "main", grid: |op, _| tiles(op.features_in, op.features_out, 32, 32) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "dense.bwd_weight.subgroup_wide",
+            direction: Direction::BwdWeight,
+            source: shader!("dense/bwd_weight_subgroup_wide.wgsl"),
+            shared: &[GRID, GEMM_SUBGROUP_WIDE],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| wide(op, op.features_out),
+            stages: &[Stage { entry: "main", grid: |op, _| tiles(op.features_in, op.features_out, 32, 64) }],
             ..Kernel::ROW
         },
         Kernel {
