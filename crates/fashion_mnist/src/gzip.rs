@@ -13,10 +13,11 @@ const DEFLATE_RATIO: usize = 1032;
 ///
 /// Never decompresses more than `limit + 1` bytes, whatever the stream claims. CRC and length in the trailer are
 /// checked, and nothing may follow it (a second member counts as trailing bytes).
-pub(crate) fn unpack(packed: &[u8], limit: usize) -> Result<Vec<u8>, GzipError> {
+pub fn unpack(packed: &[u8], limit: usize) -> Result<Vec<u8>, GzipError> {
     let mut decoder = GzDecoder::new(packed);
     let room = packed.len().saturating_mul(DEFLATE_RATIO);
-    let mut unpacked = Vec::with_capacity(limit.min(room));
+    // Never grows: growing would hold the bytes twice for a moment.
+    let mut unpacked = Vec::with_capacity(limit.min(room).saturating_add(1));
     // One byte past the limit tells "too long" from "exactly right", and reading to the end checks the trailer.
     decoder.by_ref().take((limit as u64).saturating_add(1)).read_to_end(&mut unpacked).map_err(GzipError::Damaged)?;
     if unpacked.len() > limit {

@@ -4,7 +4,7 @@ use crate::dataset::CLASSES;
 use crate::error::IdxError;
 
 /// Bytes of an IDX file of unsigned bytes with these dimensions, header included.
-pub(crate) fn file_len(dims: &[u32]) -> Result<usize, IdxError> {
+pub fn file_len(dims: &[u32]) -> Result<usize, IdxError> {
     dims.iter()
         .try_fold(1usize, |product, &dim| product.checked_mul(usize::try_from(dim).ok()?))
         .and_then(|elements| elements.checked_add(header_len(dims)))
@@ -12,7 +12,7 @@ pub(crate) fn file_len(dims: &[u32]) -> Result<usize, IdxError> {
 }
 
 /// Checks the header against `dims` and takes it off.
-pub(crate) fn decode(mut file: Vec<u8>, dims: &[u32]) -> Result<Vec<u8>, IdxError> {
+pub fn decode(mut file: Vec<u8>, dims: &[u32]) -> Result<Vec<u8>, IdxError> {
     let expected = file_len(dims)?;
     let header = header_len(dims);
     // The header first: it tells more about a wrong file than its length does.
@@ -41,7 +41,7 @@ pub(crate) fn decode(mut file: Vec<u8>, dims: &[u32]) -> Result<Vec<u8>, IdxErro
 }
 
 /// Every label must name a class.
-pub(crate) fn check_labels(labels: &[u8]) -> Result<(), IdxError> {
+pub fn check_labels(labels: &[u8]) -> Result<(), IdxError> {
     match labels.iter().position(|&label| usize::from(label) >= CLASSES.len()) {
         Some(index) => Err(IdxError::Label { index, label: labels[index] }),
         None => Ok(()),

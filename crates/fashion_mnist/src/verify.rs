@@ -30,9 +30,10 @@ pub(crate) fn read(path: &Path, spec: &FileSpec) -> Result<Vec<u8>, FileProblem>
         return Err(size_problem(metadata.len()));
     }
     let file = File::open(path).map_err(open_problem)?;
-    let mut packed = Vec::with_capacity(usize::try_from(spec.size).unwrap_or(0));
-    // The file may have changed since: read no more than one byte too many.
-    file.take(spec.size.saturating_add(1)).read_to_end(&mut packed).map_err(FileProblem::Unreadable)?;
+    // The file may have changed since: read no more than one byte too many, into a buffer that need not grow.
+    let limit = spec.size.saturating_add(1);
+    let mut packed = Vec::with_capacity(usize::try_from(limit).unwrap_or(0));
+    file.take(limit).read_to_end(&mut packed).map_err(FileProblem::Unreadable)?;
     if packed.len() as u64 != spec.size {
         return Err(size_problem(packed.len() as u64));
     }

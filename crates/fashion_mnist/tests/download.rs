@@ -5,6 +5,7 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,6 +13,7 @@ use common::{Fixture, Server};
 use fashion_mnist::{
     Dataset, DatasetName, DownloadError, Error, FileProblem, Finder, MirrorError, MirrorFailure, Origin, Source,
 };
+use faults::{campaign, record};
 
 struct Setup {
     fixture: Fixture,
@@ -185,13 +187,19 @@ fn a_mirror_that_does_not_speak_tls_is_refused() {
 
 #[test]
 fn every_failure_moves_on_to_the_next_mirror() {
-    for manner in ["403", "503", "cut", "cut-no-length", "huge", "endless", "hash", "loop", "stall", "gone"] {
+    const MANNERS: [&str; 11] =
+        ["403", "503", "cut", "cut-no-length", "huge", "endless", "hash", "loop", "stall", "silent", "gone"];
+    let times = campaign("download-faults").times();
+    for manner in MANNERS.into_iter().cycle().take(times as usize) {
         let mut setup = setup(&[manner, "good"]);
         setup.finder.download.stall_timeout = Duration::from_millis(300);
         let data = setup.find().unwrap();
         setup.fixture.check(&data);
         assert_eq!(entries(&setup.folder()), sorted_names(&setup.fixture), "{manner}");
     }
+    let kinds =
+        format!("{} kinds of failure; the next mirror gave the files, the cache held nothing else", MANNERS.len());
+    record("download-faults", times, &kinds);
 }
 
 #[test]
@@ -260,6 +268,105 @@ fn many_at_once_share_one_cache() {
         }
     });
     assert_eq!(entries(&setup.folder()), sorted_names(&setup.fixture));
+}
+
+/// Names mirror and cache folder to the other processes.
+const CHILD: [&str; 2] = ["SELVEDGE_TEST_MIRROR", "SELVEDGE_TEST_CACHE"];
+
+/// No test by itself: what other tests run as a process of its own. Its exit code says whether it got the data.
+#[test]
+#[ignore = "is run by other tests, as a process of its own"]
+fn download_in_another_process() {
+    let [Some(mirror), Some(cache)] = CHILD.map(std::env::var_os) else { return };
+    let fixture = Fixture::good();
+    let mut finder = fixture.finder(Source::Auto);
+    finder.offline = false;
+    finder.cache_directory = Some(cache.into());
+    finder.download.mirrors = mirror.to_str().unwrap().split(' ').map(str::to_owned).collect();
+    fixture.check(&finder.find(&mut |_| ()).unwrap());
+}
+
+impl Setup {
+    /// This program again, which downloads into the same cache. `shell` runs first, in the same process.
+    fn another_process(&self, shell: &str) -> Command {
+        let test = r#"exec "$0" --ignored --exact download_in_another_process"#;
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{shell}{test}")]).arg(std::env::current_exe().unwrap());
+        command.env(CHILD[0], self.finder.download.mirrors.join(" ")).env(CHILD[1], self.folder());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn processes_at_once_share_one_cache() {
+    let times = campaign("download-together").times();
+    for _ in 0..times {
+        let setup = setup(&["hash", "slow"]);
+        let children = [(); 2].map(|()| setup.another_process("").spawn().unwrap());
+        for child in children {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        }
+        // Both asked for the first file before either had it.
+        let first = setup.server.requests().iter().filter(|path| path.starts_with("/slow/train-labels")).count();
+        assert_eq!(first, 2, "the processes did not overlap");
+        assert_eq!(entries(&setup.folder()), sorted_names(&setup.fixture));
+        assert_eq!(setup.find().unwrap().origin, Origin::Cache(setup.folder()));
+    }
+    record("download-together", times, "both got the data; the cache held the four verified files and nothing else");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_process_killed_while_it_downloads_leaves_nothing_that_looks_whole() {
+    let times = campaign("download-kill").times();
+    for index in 0..times {
+        let mut setup = setup(&["stall"]);
+        let mut child = setup.another_process("").spawn().unwrap();
+        let part = || fs::read_dir(setup.folder()).is_ok_and(|mut entries| entries.next().is_some());
+        while !part() {
+            assert!(child.try_wait().unwrap().is_none(), "the download should hang");
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(Duration::from_millis(index % 7));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let left = entries(&setup.folder());
+        assert!(left.iter().all(|name| name.ends_with(".part")) && left.len() == 1, "{left:?}");
+        setup.finder.download.mirrors = vec![setup.server.mirror("good")];
+        setup.fixture.check(&setup.find().unwrap());
+    }
+    record(
+        "download-kill",
+        times,
+        "only a temporary file was left, which is removed an hour later; the next process got the data",
+    );
+}
+
+/// A limit on the size of files stands for a disk that is full: both fail in `write`.
+#[cfg(unix)]
+#[test]
+fn without_space_the_error_says_so_and_the_cache_stays_clean() {
+    let times = campaign("download-no-space").times();
+    for _ in 0..times {
+        let setup = setup(&["good", "no-length"]);
+        let output = setup.another_process("trap '' XFSZ; ulimit -f 1; ").output().unwrap();
+        assert!(!output.status.success());
+        // The labels fit, the images do not.
+        let text = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("Store") && text.contains("FileTooLarge"), "{text}");
+        let mut labels = [1, 3].map(|index| setup.fixture.names()[index].to_owned());
+        labels.sort();
+        assert_eq!(entries(&setup.folder()), labels, "{text}");
+        setup.fixture.check(&setup.find().unwrap());
+    }
+    record(
+        "download-no-space",
+        times,
+        "typed error for each mirror, no file begun was left; with space again, the data came",
+    );
 }
 
 #[test]

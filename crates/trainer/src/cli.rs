@@ -179,6 +179,9 @@ pub struct DataArgs {
     /// Use images drawn by code instead of Fashion-MNIST
     #[arg(long, global = true)]
     pub synthetic: bool,
+    /// Never use images drawn by code: without Fashion-MNIST, end with exit code 4
+    #[arg(long, global = true)]
+    pub no_synthetic: bool,
 }
 
 impl DataArgs {
@@ -190,7 +193,7 @@ impl DataArgs {
             Some(folder) => Source::Directory(folder.clone()),
             None => Source::Auto,
         };
-        Finder { offline: self.offline, ..Finder::new(source) }
+        Finder { offline: self.offline, allow_stand_in: !self.no_synthetic, ..Finder::new(source) }
     }
 }
 
@@ -563,6 +566,9 @@ impl Cli {
         if self.data.synthetic && self.data.data_dir.is_some() {
             return Some("--data-dir names files to read, but --synthetic reads none");
         }
+        if self.data.synthetic && self.data.no_synthetic {
+            return Some("--synthetic asks for what --no-synthetic refuses");
+        }
         None
     }
 
@@ -690,6 +696,7 @@ mod tests {
             "doctor --device reference --backend vulkan",
             "train --synthetic --data-dir x",
             "--data-dir x train --synthetic",
+            "--no-synthetic train --synthetic",
             "eval",
             "eval x --weights y",
             "eval x --recipe lenet5 --weights y",

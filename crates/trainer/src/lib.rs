@@ -26,6 +26,7 @@ pub mod model;
 pub mod network;
 mod optimize;
 mod overrides;
+mod plain;
 pub mod progress;
 pub mod recipe;
 pub mod run_folder;

@@ -3,15 +3,15 @@
 use crate::files::{Existing, write_atomically};
 use crate::network::ParameterSpec;
 use half::{bf16, f16};
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::{Map, Value, json};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// Room for the names, shapes and metadata in front of the values.
-const HEADER_LIMIT: u64 = 1 << 20;
+/// Room for the names, shapes and metadata in front of the values: ten times what any network here needs.
+const HEADER_LIMIT: u64 = 1 << 17;
 
 /// PyTorch writes it for BatchNorm; nothing here depends on it.
 const BATCH_COUNTER: &str = "num_batches_tracked";
@@ -33,7 +33,7 @@ pub enum WeightsError {
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Its size (where it grew while it was read: at least this).
+        /// Its size.
         bytes: u64,
         /// Largest size for this network.
         limit: u64,
@@ -177,14 +177,31 @@ fn serialise(tensors: &[Tensor<'_>], metadata: &[(&str, &str)]) -> io::Result<Ve
 ///
 /// The file must hold these tensors and no others (but for PyTorch's `num_batches_tracked`), all finite.
 pub fn load(path: &Path, parameters: &[ParameterSpec]) -> Result<Vec<Vec<f32>>, WeightsError> {
+    let unreadable = |error| WeightsError::Unreadable { path: path.to_owned(), error };
+    // Before it is opened: opening a pipe would wait for its writer.
+    let metadata = path.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(unreadable(io::Error::other("not a regular file")));
+    }
     let widest: u64 = parameters.iter().map(|parameter| 8 * (parameter.spec.len() as u64 + 1)).sum();
-    let bytes = read(path, widest.saturating_add(HEADER_LIMIT))?;
-    // Names in a damaged file may hold anything, line breaks and terminal codes included.
-    let format = |error: safetensors::SafeTensorError| WeightsError::Format {
-        path: path.to_owned(),
-        message: error.to_string().escape_debug().take(200).collect(),
-    };
-    let file = SafeTensors::deserialize(&bytes).map_err(format)?;
+    let limit = widest.saturating_add(HEADER_LIMIT);
+    if metadata.len() > limit {
+        return Err(WeightsError::TooLarge { path: path.to_owned(), bytes: metadata.len(), limit });
+    }
+    let file = File::open(path).map_err(unreadable)?;
+    read(file, metadata.len(), path, parameters)
+}
+
+/// Like [`load`], from the first `len` bytes of any source; `path` is for messages.
+///
+/// Only the header and the values are ever held, never the whole file.
+pub fn read(
+    mut source: impl Read + Seek,
+    len: u64,
+    path: &Path,
+    parameters: &[ParameterSpec],
+) -> Result<Vec<Vec<f32>>, WeightsError> {
+    let (begin, header) = header(&mut source, len, path)?;
     let failed = |problem, tensors: Vec<String>| match tensors.is_empty() {
         true => Ok(()),
         false => Err(WeightsError::Tensors { path: path.to_owned(), problem, tensors: list(&tensors) }),
@@ -193,9 +210,9 @@ pub fn load(path: &Path, parameters: &[ParameterSpec]) -> Result<Vec<Vec<f32>>, 
     let mut found = Vec::new();
     let mut missing = Vec::new();
     for parameter in parameters {
-        match file.tensor(&parameter.name) {
-            Ok(tensor) => found.push((parameter, tensor)),
-            Err(_) => missing.push(parameter.name.clone()),
+        match header.info(&parameter.name) {
+            Some(tensor) => found.push((parameter, tensor)),
+            None => missing.push(parameter.name.clone()),
         }
     }
     failed(TensorProblem::Missing, missing)?;
@@ -204,60 +221,95 @@ pub fn load(path: &Path, parameters: &[ParameterSpec]) -> Result<Vec<Vec<f32>>, 
         let layer = name.strip_suffix(BATCH_COUNTER);
         layer.is_some_and(|layer| known(&format!("{layer}running_mean")))
     };
-    let mut unknown: Vec<_> = file.names().into_iter().filter(|name| !known(name) && !counter(name)).collect();
+    let mut unknown = header.offset_keys();
+    unknown.retain(|name| !known(name) && !counter(name));
     unknown.sort_unstable();
-    failed(TensorProblem::Unknown, unknown.into_iter().map(|name| name.escape_debug().take(60).collect()).collect())?;
+    failed(TensorProblem::Unknown, unknown.iter().map(|name| name.escape_debug().take(60).collect()).collect())?;
 
-    let differs = |(parameter, tensor): &(&ParameterSpec, TensorView<'_>)| {
-        let (name, got, expected) = (&parameter.name, tensor.shape(), &parameter.spec.dims);
-        (got != expected.as_slice()).then(|| format!("{name} is {got:?}, expected {expected:?}"))
+    let differs = |(parameter, tensor): &(&ParameterSpec, &TensorInfo)| {
+        let (name, got, expected) = (&parameter.name, &tensor.shape, &parameter.spec.dims);
+        (got != expected).then(|| format!("{name} is {got:?}, expected {expected:?}"))
     };
     failed(TensorProblem::Shape, found.iter().filter_map(differs).collect())?;
+    let no_number = |(parameter, tensor): &(&ParameterSpec, &TensorInfo)| {
+        (!is_real(tensor.dtype)).then(|| format!("{} is {}", parameter.name, tensor.dtype))
+    };
+    failed(TensorProblem::DType, found.iter().filter_map(no_number).collect())?;
 
     let mut values = Vec::new();
-    let (mut wrong_type, mut not_finite) = (vec![], vec![]);
-    for (parameter, tensor) in &found {
-        match decode(tensor) {
-            None => wrong_type.push(format!("{} is {}", parameter.name, tensor.dtype())),
-            Some(elements) if elements.iter().any(|element| !element.is_finite()) => {
-                not_finite.push(parameter.name.clone());
-            }
-            Some(elements) => values.push(elements),
+    let mut not_finite = Vec::new();
+    for (parameter, tensor) in found {
+        let elements = begin
+            .checked_add(tensor.data_offsets.0 as u64)
+            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+            .and_then(|at| source.seek(SeekFrom::Start(at)))
+            .and_then(|_| decode(&mut source, tensor.dtype, parameter.spec.len()))
+            .map_err(|error| WeightsError::Unreadable { path: path.to_owned(), error })?;
+        if elements.iter().any(|element| !element.is_finite()) {
+            not_finite.push(parameter.name.clone());
         }
+        values.push(elements);
     }
-    failed(TensorProblem::DType, wrong_type)?;
     failed(TensorProblem::NotFinite, not_finite)?;
     Ok(values)
 }
 
-/// All of a file, unless it is larger than `limit`.
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, WeightsError> {
+/// The header, and where the values begin.
+fn header(source: &mut (impl Read + Seek), len: u64, path: &Path) -> Result<(u64, Metadata), WeightsError> {
+    // Names in a damaged file may hold anything, line breaks and terminal codes included.
+    let format = |message: String| WeightsError::Format {
+        path: path.to_owned(),
+        message: message.escape_debug().take(200).collect(),
+    };
     let unreadable = |error| WeightsError::Unreadable { path: path.to_owned(), error };
-    let too_large = |bytes| WeightsError::TooLarge { path: path.to_owned(), bytes, limit };
-    // Before it is opened: opening a pipe would wait for its writer.
-    let metadata = path.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(unreadable(io::Error::other("not a regular file")));
+    const LENGTH: u64 = size_of::<u64>() as u64;
+    if len < LENGTH {
+        return Err(format(format!("{len} bytes hold no header")));
     }
-    if metadata.len() > limit {
-        return Err(too_large(metadata.len()));
+    let mut length = [0; LENGTH as usize];
+    source.rewind().and_then(|()| source.read_exact(&mut length)).map_err(unreadable)?;
+    let length = u64::from_le_bytes(length);
+    if length > HEADER_LIMIT.min(len - LENGTH) {
+        return Err(format(format!("a header of {length} bytes does not fit or is too large")));
     }
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
-    if bytes.len() as u64 > limit { Err(too_large(bytes.len() as u64)) } else { Ok(bytes) }
+    let mut text = vec![0; length as usize];
+    source.read_exact(&mut text).map_err(unreadable)?;
+    let header: Metadata = serde_json::from_slice(&text).map_err(|error| format(error.to_string()))?;
+    let (begin, data) = (LENGTH + length, header.data_len() as u64);
+    match begin.checked_add(data) {
+        Some(end) if end == len => Ok((begin, header)),
+        _ => Err(format(format!("{} bytes of values, but the header describes {data}", len - begin))),
+    }
 }
 
-/// The elements as `f32`; `None` if they are no real numbers.
-fn decode(tensor: &TensorView<'_>) -> Option<Vec<f32>> {
-    fn each<const N: usize>(tensor: &TensorView<'_>, decode: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-        tensor.data().as_chunks().0.iter().map(|&bytes| decode(bytes)).collect()
+fn is_real(dtype: Dtype) -> bool {
+    matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64)
+}
+
+/// The next `count` elements as `f32`.
+fn decode(source: &mut impl Read, dtype: Dtype, count: usize) -> io::Result<Vec<f32>> {
+    /// Through a small buffer: the bytes of a tensor are never held together.
+    fn each<const N: usize>(
+        source: &mut impl Read,
+        count: usize,
+        decode: impl Fn([u8; N]) -> f32,
+    ) -> io::Result<Vec<f32>> {
+        const PIECE: usize = 4096;
+        let mut values = Vec::with_capacity(count);
+        let mut piece = [0; PIECE];
+        while values.len() < count {
+            let bytes = &mut piece[..N * (count - values.len()).min(PIECE / N)];
+            source.read_exact(bytes)?;
+            values.extend(bytes.as_chunks().0.iter().map(|&bytes| decode(bytes)));
+        }
+        Ok(values)
     }
-    match tensor.dtype() {
-        Dtype::F32 => Some(each(tensor, f32::from_le_bytes)),
-        Dtype::F16 => Some(each(tensor, |bytes| f16::from_le_bytes(bytes).to_f32())),
-        Dtype::BF16 => Some(each(tensor, |bytes| bf16::from_le_bytes(bytes).to_f32())),
-        Dtype::F64 => Some(each(tensor, |bytes| f64::from_le_bytes(bytes) as f32)),
-        _ => None,
+    match dtype {
+        Dtype::F32 => each(source, count, f32::from_le_bytes),
+        Dtype::F16 => each(source, count, |bytes| f16::from_le_bytes(bytes).to_f32()),
+        Dtype::BF16 => each(source, count, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+        Dtype::F64 => each(source, count, |bytes| f64::from_le_bytes(bytes) as f32),
+        _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }
 
@@ -272,6 +324,8 @@ mod tests {
     use super::*;
     use crate::network::Initial;
     use reference::TensorSpec;
+    use safetensors::SafeTensors;
+    use safetensors::tensor::TensorView;
     use std::fs;
     use tempfile::TempDir;
 

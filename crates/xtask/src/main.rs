@@ -1,8 +1,9 @@
 //! Developer commands, run as `cargo xtask <command>`.
 //!
-//! A bare machine builds this crate before anything else, so it depends on clap alone and leaves every question about GPUs to
+//! A bare machine builds this crate before anything else, so it depends on little more than clap and leaves every question about GPUs to
 //! `trainer doctor --probe`.
 
+mod campaigns;
 mod demo;
 mod driver;
 mod failure;
@@ -43,6 +44,12 @@ enum Command {
     },
     /// Check every shader with naga; needs no GPU
     Validate,
+    /// Inject faults by the thousand and write the table of docs/RELIABILITY.md; takes about an hour
+    Faults {
+        /// Only the samples that `test` runs, too; the table is printed, not written
+        #[arg(long)]
+        quick: bool,
+    },
     /// Fetch the ONNX node tests (needs Python with pip, and the network once) and run them
     Onnx,
 }
@@ -52,6 +59,7 @@ fn main() -> ExitCode {
         Command::Demo { arguments } => demo::run(&arguments),
         Command::Test { docs } => suite::run(docs),
         Command::Validate => suite::validate(),
+        Command::Faults { quick } => campaigns::run(quick),
         Command::Onnx => onnx::run(),
     };
     match outcome {

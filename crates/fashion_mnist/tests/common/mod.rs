@@ -231,6 +231,13 @@ fn answer(mut stream: TcpStream, files: &[(String, Vec<u8>)], log: &Mutex<Vec<St
             wait_for_hang_up(stream)
         }
         "silent" => wait_for_hang_up(stream),
+        // Slow enough for others to come in between.
+        "slow" => {
+            start("200 OK", &length)?;
+            stream.write_all(half)?;
+            thread::sleep(Duration::from_millis(100));
+            stream.write_all(&body[half.len()..])
+        }
         "drip" => {
             start("200 OK", &length)?;
             for byte in body {

@@ -21,8 +21,9 @@ pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn { name: "depth3", text: include_str!("../../recipes/depth3.toml") },
 ];
 
-/// Recipes are a few hundred bytes; whoever names a disk image gets an error, not a wait.
-const MAX_BYTES: u64 = 1 << 20;
+/// Recipes are a few hundred bytes; whoever names a disk image gets an error, not a wait. Parsing takes memory many times
+/// the size of its text, see also `MAX_TOKENS`.
+const MAX_BYTES: u64 = 1 << 16;
 
 impl Recipe {
     /// Reads a recipe that comes with the program.

@@ -2,6 +2,7 @@
 
 use super::{Field, LayerSpec, Optimizer, Recipe, RecipeError, TRAINING_IMAGES};
 use crate::network::Network;
+use crate::plain::plain;
 
 /// Enough for any run, and few enough that steps are counted without overflow.
 const MAX_EPOCHS: u64 = 1_000_000;
@@ -119,5 +120,5 @@ fn fraction(field: Field, number: f64) -> Result<(), RecipeError> {
 }
 
 fn require(holds: bool, field: Field, got: impl ToString, expected: &'static str) -> Result<(), RecipeError> {
-    if holds { Ok(()) } else { Err(RecipeError::Value { place: None, field, got: got.to_string(), expected }) }
+    if holds { Ok(()) } else { Err(RecipeError::Value { place: None, field, got: plain(&got.to_string()), expected }) }
 }

@@ -1,6 +1,7 @@
 //! Recipe files: from TOML, with the line of whatever is wrong, and back.
 
 use super::{Data, Field, LayerSpec, Optimizer, Recipe, RecipeError, Train};
+use crate::plain::plain;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -26,12 +27,20 @@ impl fmt::Display for Place {
     }
 }
 
+/// Each of these takes the parser up to 400 bytes. No recipe comes near it.
+const MAX_TOKENS: usize = 4096;
+
 impl Recipe {
     /// Reads and checks a recipe. `file` is for messages.
     pub fn parse(text: &str, file: &str) -> Result<Self, RecipeError> {
         let place = |offset| Place { file: file.to_owned(), position: Some(position(text, offset)) };
+        let mut tokens = text.bytes().enumerate().filter(|(_, byte)| b"=,.[{#\n".contains(byte));
+        if let Some((offset, _)) = tokens.nth(MAX_TOKENS) {
+            let message = format!("more than {MAX_TOKENS} lines, keys and values so far; this is no recipe");
+            return Err(RecipeError::Syntax { place: place(offset), message });
+        }
         let recipe = deserialize(text)
-            .map_err(|wrong| RecipeError::Syntax { place: place(wrong.offset), message: wrong.message })?;
+            .map_err(|wrong| RecipeError::Syntax { place: place(wrong.offset), message: plain(&wrong.message) })?;
         recipe.check().map_err(|error| match error {
             RecipeError::Value { field, got, expected, .. } => {
                 RecipeError::Value { place: Some(Box::new(place(locate(text, field)))), field, got, expected }

@@ -1,0 +1,160 @@
+//! The formats, each with a good file and the way the program reads it.
+
+use crate::targets;
+use fashion_mnist::{gzip, idx, synthetic};
+use faults::{Damage, Random, damaged};
+use flate2::{Compression, write::GzEncoder};
+use std::error::Error;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use trainer::network::Network;
+use trainer::recipe::Recipe;
+use trainer::weights;
+
+/// What a file is damaged to, and how.
+type Damaged = (Vec<u8>, Vec<Damage>);
+
+/// Reads a good file, or a small one, as the program does.
+type Reader = fn(&Path, small: bool) -> Result<(), Box<dyn Error>>;
+
+/// A format that strangers may feed in.
+pub struct Format {
+    /// Names the campaign.
+    pub name: &'static str,
+    /// Name of the file.
+    pub file: &'static str,
+    /// A good file of a realistic size.
+    pub good: fn() -> Vec<u8>,
+    /// A small one.
+    pub small: fn() -> Vec<u8>,
+    /// Reads it.
+    pub read: Reader,
+    /// Damages a good file, also behind its checksums.
+    pub damage: fn(&[u8], &mut Random) -> Damaged,
+    /// Bytes of the good file as loaded, which the manifest or the network vouches for; 2 MiB for text.
+    pub verified: fn(good: &[u8]) -> usize,
+    /// Whether a piece of a good file may be a good file.
+    pub text: bool,
+}
+
+/// Every format.
+pub const FORMATS: &[Format] = &[
+    Format {
+        name: "idx",
+        file: "images-idx3-ubyte",
+        good: || images(IMAGES),
+        small: || images(1),
+        read: |path, small| {
+            let images = if small { 1 } else { IMAGES };
+            idx::decode(fs::read(path)?, &[images, 28, 28])?;
+            Ok(())
+        },
+        damage: damaged,
+        verified: <[u8]>::len,
+        text: false,
+    },
+    Format {
+        name: "gzip",
+        file: "images-idx3-ubyte.gz",
+        good: || pack(&images(IMAGES)),
+        small: || pack(&images(1)),
+        read: |path, small| {
+            let dims = [if small { 1 } else { IMAGES }, 28, 28];
+            idx::decode(gzip::unpack(&fs::read(path)?, idx::file_len(&dims)?)?, &dims)?;
+            Ok(())
+        },
+        damage: |good, random| match random.below(4) {
+            // The stream itself is whole, what is in it is not.
+            0 => {
+                let (inner, damage) = damaged(&images(IMAGES), random);
+                (pack(&inner), damage)
+            }
+            _ => damaged(good, random),
+        },
+        verified: |_| images(IMAGES).len(),
+        text: false,
+    },
+    Format {
+        name: "weights",
+        file: "model.safetensors",
+        good: || {
+            let network = lenet5();
+            let values: Vec<Vec<f32>> = network.initialise(1).into_iter().map(|(_, values)| values).collect();
+            saved(network.parameters(), &values)
+        },
+        small: || saved(&targets::parameters(), &[vec![0.5; 12], vec![-1.0; 3], vec![0.0; 3]]),
+        read: |path, small| {
+            let parameters = if small { targets::parameters() } else { lenet5().parameters().to_vec() };
+            weights::load(path, &parameters)?;
+            Ok(())
+        },
+        damage: damaged_safetensors,
+        verified: <[u8]>::len,
+        text: false,
+    },
+    Format {
+        name: "recipe",
+        file: "mine.toml",
+        good: recipe,
+        small: recipe,
+        read: |path, _| {
+            Recipe::read(path)?;
+            Ok(())
+        },
+        damage: damaged,
+        verified: |_| 2 << 20,
+        text: true,
+    },
+];
+
+const IMAGES: u32 = 400;
+
+/// Longest text that is read.
+pub const TEXT_LIMIT: usize = 1 << 16;
+
+/// An IDX file.
+fn images(count: u32) -> Vec<u8> {
+    let mut file = vec![0, 0, 8, 3];
+    for dim in [count, 28, 28] {
+        file.extend(dim.to_be_bytes());
+    }
+    file.extend(synthetic(count, 1, 3).train.images());
+    file
+}
+
+fn pack(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn lenet5() -> Network {
+    let recipe = Recipe::find("lenet5").unwrap();
+    Network::new(&recipe.layers, recipe.train.batch_size).unwrap()
+}
+
+fn saved(parameters: &[trainer::network::ParameterSpec], values: &[Vec<f32>]) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w");
+    let pairs = parameters.iter().zip(values.iter().map(Vec::as_slice));
+    weights::save(&path, pairs, &[("recipe", "mine")]).unwrap();
+    fs::read(path).unwrap()
+}
+
+fn recipe() -> Vec<u8> {
+    Recipe::find("depth3").unwrap().to_toml().unwrap().into_bytes()
+}
+
+/// Damages the file, or its header alone, with a length that fits.
+fn damaged_safetensors(good: &[u8], random: &mut Random) -> Damaged {
+    if random.below(2) == 0 {
+        return damaged(good, random);
+    }
+    let end = 8 + u64::from_le_bytes(*good.first_chunk().unwrap()) as usize;
+    let (header, damage) = damaged(&good[8..end], random);
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header);
+    bytes.extend(&good[end..]);
+    (bytes, damage)
+}

@@ -1,0 +1,91 @@
+//! What is done with hostile bytes, one function for each format. `cargo fuzz` calls them with what it makes up, and
+//! `cargo test` with the committed corpus and with damaged files. They panic if a promise is broken.
+#![allow(dead_code, missing_docs)]
+
+use fashion_mnist::{gzip as gz, idx as ix};
+use reference::TensorSpec;
+use std::io::Cursor;
+use std::path::Path;
+use trainer::network::{Initial, ParameterSpec};
+use trainer::recipe::Recipe;
+use trainer::weights as wt;
+
+/// Name of a target, and what it does.
+type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[("idx", idx), ("gzip", gzip), ("weights", weights), ("recipe", recipe)];
+
+/// The dimensions that the IDX files of the corpus claim.
+pub const IDX_DIMS: [&[u32]; 3] = [&[8], &[2, 3, 4], &[2, 28, 28]];
+
+/// An IDX file either has the dimensions that were asked for, or is refused.
+pub fn idx(bytes: &[u8]) {
+    for dims in IDX_DIMS {
+        if let Ok(elements) = ix::decode(bytes.to_vec(), dims) {
+            assert_eq!(elements.len() as u64, dims.iter().map(|&dim| u64::from(dim)).product::<u64>());
+            if let Err(error) = ix::check_labels(&elements) {
+                shown(&error);
+            }
+        }
+    }
+}
+
+/// The limit on unpacked bytes.
+pub const GZIP_LIMIT: usize = 4096;
+
+/// A gzip stream unpacks to no more than the limit, or is refused.
+pub fn gzip(bytes: &[u8]) {
+    for limit in [GZIP_LIMIT, 16, 0] {
+        match gz::unpack(bytes, limit) {
+            Ok(unpacked) => assert!(unpacked.len() <= limit),
+            Err(error) => shown(&error),
+        }
+    }
+}
+
+/// A small network's parameters.
+pub fn parameters() -> Vec<ParameterSpec> {
+    let parameter =
+        |name: &str, spec, trainable| ParameterSpec { name: name.to_owned(), spec, trainable, initial: Initial::Zeros };
+    vec![
+        parameter("fc1.weight", TensorSpec::linear(3, 4), true),
+        parameter("fc1.bias", TensorSpec::plain([3]), true),
+        parameter("bn1.running_mean", TensorSpec::plain([3]), false),
+    ]
+}
+
+/// Weights are complete and finite, or refused.
+pub fn weights(bytes: &[u8]) {
+    let parameters = parameters();
+    match wt::read(Cursor::new(bytes), bytes.len() as u64, Path::new("weights"), &parameters) {
+        Ok(values) => {
+            assert_eq!(values.len(), parameters.len());
+            for (values, parameter) in values.iter().zip(&parameters) {
+                assert_eq!(values.len(), parameter.spec.len());
+                assert!(values.iter().all(|value| value.is_finite()));
+            }
+        }
+        Err(error) => shown(&error),
+    }
+}
+
+/// A recipe that is accepted survives being written; any other is refused with one line.
+pub fn recipe(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    match Recipe::parse(text, "mine.toml") {
+        Ok(recipe) => {
+            let written = recipe.to_toml().expect("an accepted recipe can be written");
+            let again = Recipe::parse(&written, "again.toml").expect("a written recipe is accepted");
+            assert_eq!(again, recipe);
+        }
+        Err(error) => shown(&error),
+    }
+}
+
+/// An error has something to say, on one line, without control characters.
+fn shown(error: &dyn std::error::Error) {
+    let text = error.to_string();
+    assert!(!text.is_empty() && text.len() < 4096, "{} characters: {text:.200}", text.len());
+    assert!(!text.chars().any(char::is_control), "{text:?}");
+}
