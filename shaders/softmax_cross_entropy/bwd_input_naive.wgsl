@@ -1,4 +1,4 @@
-// softmax_cross_entropy.bwd_input.naive: dx = (probs - onehot(label)) * dloss / n
+// softmax_cross_entropy.bwd_input.naive: dx = (probs - target) * dloss / n, target = (1 - smoothing) * onehot(label) + smoothing / classes
 //
 // Idea: the baseline, one invocation per element. A label that is no class matches none.
 // Writes: dx =.
@@ -8,6 +8,7 @@
 struct Params {
     n: u32,
     classes: u32,
+    smoothing: f32,
 }
 
 override WORKGROUP: u32 = 64;
@@ -31,5 +32,6 @@ fn main(
     let r = i / params.classes;
     let k = i - r * params.classes;
     let onehot = select(0.0, 1.0, labels[r] == k);
-    dx[i] = (probs[i] - onehot) * dloss[0] / f32(params.n);
+    let wanted = (1.0 - params.smoothing) * onehot + params.smoothing / f32(params.classes);
+    dx[i] = (probs[i] - wanted) * dloss[0] / f32(params.n);
 }

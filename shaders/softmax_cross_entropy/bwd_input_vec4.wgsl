@@ -1,4 +1,4 @@
-// softmax_cross_entropy.bwd_input.vec4: dx = (probs - onehot(label)) * dloss / n
+// softmax_cross_entropy.bwd_input.vec4: dx = (probs - target) * dloss / n, target = (1 - smoothing) * onehot(label) + smoothing / classes
 //
 // Idea versus naive: four neighbouring elements to an invocation, which moves them by 16-byte loads
 // and stores and divides by the number of classes once. Accepts n * classes that is a multiple of
@@ -11,6 +11,7 @@
 struct Params {
     n: u32,
     classes: u32,
+    smoothing: f32,
 }
 
 override WORKGROUP: u32 = 64;
@@ -42,5 +43,6 @@ fn main(
         onehot = select(onehot, vec4<f32>(1.0), hit);
         r += 1u;
     }
-    dx[i] = (probs[i] - onehot) * (dloss[0] / f32(params.n));
+    let wanted = (1.0 - params.smoothing) * onehot + params.smoothing / f32(params.classes);
+    dx[i] = (probs[i] - wanted) * (dloss[0] / f32(params.n));
 }

@@ -1,8 +1,9 @@
-// softmax_cross_entropy.fwd.tiled: probs = softmax(x), loss = mean of log(sum exp(x - max)) - (x[label] - max)
+// softmax_cross_entropy.fwd.tiled: probs = softmax(x), loss = mean of log(sum exp(x - max)) - sum target*(x - max)
 //
 // Idea versus naive: each workgroup adds up the losses and hits of its own samples as a tree in
 // workgroup memory, and one workgroup those of all workgroups, so that no invocation walks the
 // batch.
+// target = (1 - smoothing) * onehot(label) + smoothing / classes.
 // Writes: loss, metrics, probs =.
 // Dispatch: rows: ceil(n / WORKGROUP) workgroups, an invocation owns one sample; sum: one
 // workgroup, an invocation owns every WORKGROUP-th group of samples.
@@ -12,6 +13,7 @@
 struct Params {
     n: u32,
     classes: u32,
+    smoothing: f32,
 }
 
 override WORKGROUP: u32 = 64;
@@ -55,7 +57,15 @@ fn softmax_row(r: u32) -> vec2<f32> {
         // Any bits below these leave it a NaN; a constant NaN would be refused by the compiler.
         return vec2<f32>(bitcast<f32>(0x7fc00000u | label), 0.0);
     }
-    return vec2<f32>(log(sum) - (x[first + label] - top), select(0.0, 1.0, largest == label));
+    var wanted = x[first + label] - top;
+    if params.smoothing > 0.0 {
+        var all = 0.0;
+        for (var k = 0u; k < params.classes; k++) {
+            all += x[first + k] - top;
+        }
+        wanted += params.smoothing * (all / f32(params.classes) - wanted);
+    }
+    return vec2<f32>(log(sum) - wanted, select(0.0, 1.0, largest == label));
 }
 
 // Adds up what the invocations hold, halving the number of summands; the sum is in totals[0].

@@ -158,7 +158,10 @@ impl Case {
             }
             "relu" => Box::new(Relu::new(self.spec())?),
             "flatten" => Box::new(Flatten::new(self.sizes(["n", "c", "h", "w"]))?),
-            "softmax_cross_entropy" => Box::new(SoftmaxCrossEntropy::new(self.size("n"), self.size("classes"))?),
+            "softmax_cross_entropy" => {
+                let op = SoftmaxCrossEntropy::new(self.size("n"), self.size("classes"))?;
+                Box::new(op.with_smoothing(self.number("smoothing") as f32)?)
+            }
             "sgd" => {
                 let (momentum, decay) = (self.number("momentum") as f32, self.number("weight_decay") as f32);
                 Box::new(Sgd::new(self.spec(), momentum, self.flag("nesterov"), decay)?)

@@ -66,8 +66,18 @@ impl Tape {
     /// Mean cross-entropy of logits against labels. Returned: the loss, and `[sum of losses, number
     /// of correct predictions]`.
     pub fn softmax_cross_entropy(&self, x: &Var, labels: &Var) -> Result<(Var, Var), Error> {
+        self.smoothed_cross_entropy(x, labels, 0.0)
+    }
+
+    /// The same with a share of each target spread over all classes.
+    pub fn smoothed_cross_entropy(&self, x: &Var, labels: &Var, smoothing: f32) -> Result<(Var, Var), Error> {
         let [n, classes, ..] = x.spec().as_nchw();
-        let op = SoftmaxCrossEntropy::new(n, classes)?;
+        let op = SoftmaxCrossEntropy::new(n, classes)?.with_smoothing(smoothing)?;
+        self.loss(op, x, labels)
+    }
+
+    /// A loss over one row of scores per sample, and its metrics.
+    fn loss(&self, op: impl Operation, x: &Var, labels: &Var) -> Result<(Var, Var), Error> {
         let wrong = reference::wrong_arguments(op.name(), reference::Direction::Fwd);
         let mut outputs = self.apply(op, &[x, labels])?.into_iter();
         outputs.next().zip(outputs.next()).ok_or(wrong.into())

@@ -6,7 +6,7 @@ use reference::ops::SoftmaxCrossEntropy;
 
 params! {
     /// `shaders/softmax_cross_entropy/*.wgsl`.
-    struct Params { n: u32, classes: u32 }
+    struct Params { n: u32, classes: u32, smoothing: f32 }
 }
 
 const GRID: crate::Source = shader!("shared/grid.wgsl");
@@ -51,7 +51,10 @@ fn whole_vec4s(op: &SoftmaxCrossEntropy) -> Result<(), &'static str> {
 }
 
 pub(super) static TABLE: Table<SoftmaxCrossEntropy> = Table {
-    params: |op| bytemuck::bytes_of(&Params { n: op.n as u32, classes: op.classes as u32 }).to_vec(),
+    params: |op| {
+        let params = Params { n: op.n as u32, classes: op.classes as u32, smoothing: op.smoothing };
+        bytemuck::bytes_of(&params).to_vec()
+    },
     fields: Params::FIELDS,
     rows: &[
         Kernel {

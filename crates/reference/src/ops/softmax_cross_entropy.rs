@@ -7,9 +7,10 @@ use crate::{
 use std::sync::Arc;
 
 /// `probs[r,k] = exp(x[r,k] - max_r) / Σ_j exp(x[r,j] - max_r)`;
-/// `loss = 1/n Σ_r loss_r` with `loss_r = log Σ_j exp(x[r,j] - max_r) - (x[r,labels[r]] - max_r)`;
+/// `loss = 1/n Σ_r loss_r` with `loss_r = log Σ_j exp(x[r,j] - max_r) - Σ_k target[r,k] * (x[r,k] - max_r)`
+/// and `target[r,k] = (1 - smoothing) * [k = labels[r]] + smoothing / classes`;
 /// `metrics = [Σ_r loss_r, number of samples whose first largest logit is the label]`;
-/// `dx[r,k] = (probs[r,k] - [k = labels[r]]) * dloss / n`.
+/// `dx[r,k] = (probs[r,k] - target[r,k]) * dloss / n`.
 ///
 /// - Shapes: `x`, `probs`, `dx` plain `[n, classes]`; `labels` index `[n]`; `loss` and `dloss`
 ///   plain `[1]`; `metrics` plain `[2]`.
@@ -17,21 +18,25 @@ use std::sync::Arc;
 /// - Numerics: the maximum is subtracted, so that no logit overflows; the loss comes from the
 ///   logits, so that a probability of 0 leaves it finite. `f64` sums, rounded once; deterministic.
 ///   A NaN logit makes its sample's loss NaN, and so does a label that is no class, which is never
-///   a hit and matches no class in `dx`.
-/// - Errors: a zero size, tensors past [`crate::MAX_ELEMENTS`].
-/// - Source: the definition; `loss` is PyTorch's `cross_entropy` with its default mean.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///   a hit and matches no class in `dx`. Without smoothing the other logits are not multiplied by 0:
+///   an infinite one harms nobody.
+/// - Errors: a zero size, tensors past [`crate::MAX_ELEMENTS`], a smoothing outside `[0, 1]`.
+/// - Source: the definition; `loss` is PyTorch's `cross_entropy` with its default mean, `smoothing` its
+///   `label_smoothing`, after Szegedy et al., "Rethinking the Inception architecture", 2016.
+#[derive(Clone, Debug, PartialEq)]
 pub struct SoftmaxCrossEntropy {
     /// Samples.
     pub n: usize,
     /// Classes.
     pub classes: usize,
+    /// The share of each target that is spread over all classes.
+    pub smoothing: f32,
 }
 
 impl SoftmaxCrossEntropy {
-    /// Over a batch of `n` samples.
+    /// Over a batch of `n` samples, without smoothing.
     pub fn new(n: usize, classes: usize) -> Result<Self, Error> {
-        let this = Self { n, classes };
+        let this = Self { n, classes, smoothing: 0.0 };
         for (what, size) in [("n", n), ("classes", classes)] {
             if size == 0 {
                 return Err(Error::ZeroSize { op: Self::NAME, what });
@@ -39,6 +44,22 @@ impl SoftmaxCrossEntropy {
         }
         this.x().check(Self::NAME, "x")?;
         Ok(this)
+    }
+
+    /// With this share of each target spread over all classes.
+    pub fn with_smoothing(self, smoothing: f32) -> Result<Self, Error> {
+        if !(0.0..=1.0).contains(&smoothing) {
+            let (op, what, got) = (Self::NAME, "smoothing", smoothing.into());
+            return Err(Error::OutOfRange { op, what, got, range: "at least 0 and at most 1" });
+        }
+        Ok(Self { smoothing, ..self })
+    }
+
+    /// What is asked of class `k` of a sample with this label.
+    fn target(&self, k: usize, label: u32) -> f64 {
+        let smoothing = f64::from(self.smoothing);
+        let onehot = if k == label as usize { 1.0 } else { 0.0 };
+        (1.0 - smoothing) * onehot + smoothing / self.classes as f64
     }
 
     fn x(&self) -> TensorSpec {
@@ -64,7 +85,12 @@ impl SoftmaxCrossEntropy {
                 *probs = T::from_f64((x.to_f64() - max).exp() / sum);
             }
             let at_label = x.get(label as usize).map_or(f64::NAN, |x| x.to_f64());
-            loss_sum += sum.ln() - (at_label - max);
+            let wanted = if self.smoothing > 0.0 && !at_label.is_nan() {
+                x.iter().enumerate().map(|(k, x)| self.target(k, label) * (x.to_f64() - max)).sum()
+            } else {
+                at_label - max
+            };
+            loss_sum += sum.ln() - wanted;
             hits += if largest == label as usize { 1.0 } else { 0.0 };
         }
         loss[0] = T::from_f64(loss_sum / self.n as f64);
@@ -77,8 +103,7 @@ impl SoftmaxCrossEntropy {
         let rows = dx.chunks_mut(self.classes).zip(probs.chunks(self.classes));
         for ((dx, probs), &label) in rows.zip(labels) {
             for (k, (dx, probs)) in dx.iter_mut().zip(probs).enumerate() {
-                let onehot = if k == label as usize { 1.0 } else { 0.0 };
-                *dx = T::from_f64((probs.to_f64() - onehot) * scale);
+                *dx = T::from_f64((probs.to_f64() - self.target(k, label)) * scale);
             }
         }
     }
@@ -168,6 +193,23 @@ pub fn cases() -> Vec<Case> {
     for sizes in [[1, 1], [4, 1], [5, 2], [3, 3], [7, 4], [3, 5], [4, 7], [13, 17], [3, 100], [67, 129], [4097, 3]] {
         add(sizes);
     }
+    for (n, classes, smoothing) in [
+        (3, 10, 0.1),
+        (64, 10, 0.1),
+        (100, 10, 0.05),
+        (257, 10, 0.1),
+        (4, 1, 0.5),
+        (5, 2, 1.0),
+        (3, 101, 0.3),
+        (13, 17, 0.9),
+        (12, 16, 0.2),
+    ] {
+        let op = SoftmaxCrossEntropy::new(n, classes).and_then(|op| op.with_smoothing(smoothing));
+        cases.add(format!("{n}x{classes}-smoothing-{smoothing}"), op);
+    }
+    let mut add = |[n, classes]: [usize; 2]| {
+        cases.add(format!("{n}x{classes}"), SoftmaxCrossEntropy::new(n, classes));
+    };
     for classes in [8, 9, 15, 16, 31, 32, 33, 63, 64, 65] {
         add([3, classes]);
     }
@@ -176,9 +218,13 @@ pub fn cases() -> Vec<Case> {
 
 /// Sizes that no batch of logits has.
 pub fn errors() -> Vec<ErrorCase> {
-    use ErrorKind::{TooLarge, ZeroSize};
+    use ErrorKind::{OutOfRange, TooLarge, ZeroSize};
     let (new, huge) = (SoftmaxCrossEntropy::new, usize::MAX);
+    let smoothed = |smoothing| new(3, 10)?.with_smoothing(smoothing);
     vec![
+        ErrorCase::new("negative smoothing", smoothed(-0.1), OutOfRange, "smoothing"),
+        ErrorCase::new("smoothing above one", smoothed(1.5), OutOfRange, "smoothing"),
+        ErrorCase::new("smoothing not a number", smoothed(f32::NAN), OutOfRange, "smoothing"),
         ErrorCase::new("empty batch", new(0, 10), ZeroSize, "n"),
         ErrorCase::new("no classes", new(10, 0), ZeroSize, "classes"),
         ErrorCase::new("past i32", new(1 << 16, 1 << 15), TooLarge, "x"),
@@ -186,11 +232,12 @@ pub fn errors() -> Vec<ErrorCase> {
     ]
 }
 
-/// Any batch of up to 8192 logits.
+/// Any batch of up to 8192 logits, every other one smoothed.
 pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
     let classes = if random.one_in(3) { 10 } else { random.size(129) };
     let n = random.size(600.min(8192 / classes));
-    Some(Arc::new(SoftmaxCrossEntropy::new(n, classes).ok()?))
+    let smoothing = if random.one_in(2) { 0.0 } else { random.unit() as f32 };
+    Some(Arc::new(SoftmaxCrossEntropy::new(n, classes).ok()?.with_smoothing(smoothing).ok()?))
 }
 
 #[cfg(test)]
@@ -225,6 +272,22 @@ mod tests {
         let (dloss, mut dx) = (Array::Real(vec![4.0]), Array::Real(vec![0.0; 4]));
         op.compute(Direction::BwdInput, &[&probs, &labels, &dloss], &mut [&mut dx])?;
         near(dx.real(), &[1.5, -1.5, -1.0, 1.0]);
+        Ok(())
+    }
+
+    /// Probabilities 3/4 and 1/4, targets 1/4 and 3/4: half of the target is spread over both classes.
+    #[test]
+    fn smoothing_by_hand() -> Result<(), Error> {
+        let op = SoftmaxCrossEntropy::new(1, 2)?.with_smoothing(0.5)?;
+        let (x, labels) = (Array::Real(vec![3.0_f64.ln(), 0.0]), Array::Index(vec![1]));
+        let mut outputs = [1, 2, 2].map(|len| Array::Real(vec![0.0; len]));
+        let [loss, metrics, probs] = &mut outputs;
+        op.compute(Direction::Fwd, &[&x, &labels], &mut [loss, metrics, probs])?;
+        let expected = -0.25 * 0.75_f64.ln() - 0.75 * 0.25_f64.ln();
+        assert!((outputs[0].real()[0] - expected).abs() < 1e-12 && outputs[1].real()[1] == 0.0);
+        let (dloss, mut dx) = (Array::Real(vec![2.0]), Array::Real(vec![0.0; 2]));
+        op.compute(Direction::BwdInput, &[&outputs[2], &labels, &dloss], &mut [&mut dx])?;
+        assert!(dx.real().iter().zip([1.0, -1.0]).all(|(got, expected)| (got - expected).abs() < 1e-12));
         Ok(())
     }
 
