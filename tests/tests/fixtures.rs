@@ -17,7 +17,6 @@ const NO_FIXTURE: &[(&str, &str)] = &[
     ("dropout", "its random numbers are ours; PyTorch has others"),
     ("gather", "reads the data set; PyTorch has no such operation"),
     ("accumulate", "an addition"),
-    ("schedule", "runs before every step of the optimisers' fixtures"),
 ];
 
 /// (operation, case) pairs that must have been compared.
@@ -123,6 +122,22 @@ impl Case {
         (along("h"), along("w"))
     }
 
+    fn lr_schedule(&self) -> LrSchedule {
+        let size = |field: &str| self.size(field) as u32;
+        let decay = match self.fields["shape"].as_str() {
+            Some("step") => LrDecay::Step { every: size("every"), factor: self.number("factor") },
+            Some("cosine") => LrDecay::Cosine { steps: size("steps"), floor: self.number("floor") },
+            Some("one-cycle") => LrDecay::OneCycle {
+                steps: size("steps"),
+                rise: self.number("rise"),
+                start_div: self.number("start_div"),
+                end_div: self.number("end_div"),
+            },
+            _ => LrDecay::Constant,
+        };
+        LrSchedule { warm_up: size("warm_up"), decay }
+    }
+
     /// Four dimensions are an image's.
     fn spec(&self) -> TensorSpec {
         let dims: Vec<usize> = serde_json::from_value(self.fields["shape"].clone()).expect("a shape");
@@ -161,6 +176,9 @@ impl Case {
             "softmax_cross_entropy" => {
                 let op = SoftmaxCrossEntropy::new(self.size("n"), self.size("classes"))?;
                 Box::new(op.with_smoothing(self.number("smoothing") as f32)?)
+            }
+            "schedule" => {
+                Box::new(Schedule::new(1, self.number("lr"), 0.0, 0.0)?.with_lr_schedule(self.lr_schedule())?)
             }
             "sgd" => {
                 let (momentum, decay) = (self.number("momentum") as f32, self.number("weight_decay") as f32);
@@ -291,7 +309,9 @@ fn is_exact<T>() -> bool {
 fn check<T: Precision>(op: &dyn Operation, case: &Case) -> Checked {
     let mut checked = Checked::default();
     let given: Values<T> = case.tensors.iter().map(|(name, (_, array))| (name.clone(), array.cast())).collect();
-    let outcome = if op.directions() == [Direction::Update] {
+    let outcome = if op.name() == "schedule" {
+        schedule::<T>(op, case, &mut checked)
+    } else if op.directions() == [Direction::Update] {
         optimise(op, case, &given, &mut checked)
     } else {
         directions(op, case, &given, &mut checked)
@@ -318,6 +338,20 @@ fn directions<T: Precision>(
             computed.insert(arg.name.into(), got);
         }
     }
+    Ok(())
+}
+
+/// `lr`, the first of `rates` in step after step from a counter of zeros.
+fn schedule<T: Precision>(op: &dyn Operation, case: &Case, checked: &mut Checked) -> Result<(), String> {
+    let (dims, _) = case.tensors.get("lr").ok_or("no `lr` in the fixture")?;
+    let mut state = Values::<T>::from([("counter".into(), Array::Index(vec![0; 4]))]);
+    let mut rates = Vec::new();
+    for _ in 0..dims[0] {
+        state.extend(run(op, Direction::Update, &[&state])?.into_iter().map(|(arg, array)| (arg.name.into(), array)));
+        rates.push(state["rates"].real()[0]);
+    }
+    let arg = Arg::write("lr", TensorSpec::plain(dims.clone()));
+    checked.compare(case, Direction::Update, (&arg, &Array::Real(rates)), "lr");
     Ok(())
 }
 

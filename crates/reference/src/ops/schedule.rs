@@ -1,5 +1,6 @@
 //! The step counter and what follows from it.
 
+use super::lr_schedule::{LrDecay, LrSchedule};
 use super::optimiser::{check_fraction, check_not_negative, rates_spec};
 use crate::cases::{Case, Cases, ErrorCase};
 use crate::{
@@ -8,14 +9,15 @@ use crate::{
 use std::sync::Arc;
 
 /// `t = step + 1`; `counter = [t, position + batch, seed_lo, seed_hi]`;
-/// `rates = [lr, 1/(1-beta1^t), 1/sqrt(1-beta2^t), 0]`.
+/// `rates = [lr_schedule(lr, step), 1/(1-beta1^t), 1/sqrt(1-beta2^t), 0]`, where [`LrSchedule`] says what
+/// becomes of `lr` as steps go by.
 ///
 /// - Shapes: `counter` indices `[4]`, `rates` plain `[4]`.
 /// - Writes: `counter` in place (its seed stays), `rates` `=`.
 /// - Numerics: `1 - beta^t` as `-expm1(t * ln(beta))`, because at `t = 1` the subtraction would cancel
 ///   nearly everything; `f64`, rounded once. A beta of 0 gives 1. `position` and `step` wrap at 2^32;
 ///   at `t = 0` the corrections are infinite.
-/// - Errors: `batch` 0, a beta outside `[0, 1)`, an `lr` below 0 or no `f32`.
+/// - Errors: `batch` 0, a beta outside `[0, 1)`, an `lr` below 0 or no `f32`, what [`LrSchedule`] refuses.
 /// - Source: the bias corrections of Kingma & Ba, "Adam: a method for stochastic optimization",
 ///   2015; `docs/decisions/0002-optimiser-state-on-the-device.md`.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,10 +30,12 @@ pub struct Schedule {
     pub beta1: f64,
     /// The optimiser's second beta; 0 where it has none.
     pub beta2: f64,
+    /// What becomes of the learning rate as steps go by.
+    pub lr_schedule: LrSchedule,
 }
 
 impl Schedule {
-    /// Steps of `batch` samples at the rate `lr`.
+    /// Steps of `batch` samples at the constant rate `lr`.
     pub fn new(batch: u32, lr: f64, beta1: f64, beta2: f64) -> Result<Self, Error> {
         let op = Self::NAME;
         if batch == 0 {
@@ -40,7 +44,13 @@ impl Schedule {
         check_not_negative(op, "lr", lr)?;
         check_fraction(op, "beta1", beta1)?;
         check_fraction(op, "beta2", beta2)?;
-        Ok(Self { batch, lr, beta1, beta2 })
+        Ok(Self { batch, lr, beta1, beta2, lr_schedule: LrSchedule::default() })
+    }
+
+    /// With a learning rate that changes.
+    pub fn with_lr_schedule(self, lr_schedule: LrSchedule) -> Result<Self, Error> {
+        lr_schedule.check(Self::NAME)?;
+        Ok(Self { lr_schedule, ..self })
     }
 }
 
@@ -74,9 +84,10 @@ impl Contract for Schedule {
         let ([step, position, ..], [lr, first, second, unused]) = (counter.index_mut(), rates.real_mut()) else {
             return Err(wrong_arguments(Self::NAME, direction));
         };
+        let scheduled = self.lr_schedule.lr(self.lr, *step);
         *step = step.wrapping_add(1);
         *position = position.wrapping_add(self.batch);
-        *lr = T::from_f64(self.lr);
+        *lr = T::from_f64(scheduled);
         *first = T::from_f64(1.0 / one_minus_power(self.beta1, *step));
         *second = T::from_f64(1.0 / one_minus_power(self.beta2, *step).sqrt());
         *unused = T::default();
@@ -121,6 +132,33 @@ pub fn cases() -> Vec<Case> {
     ] {
         cases.add(name, Schedule::new(batch, lr, beta1, beta2));
     }
+    // A case's step is somewhere below 100,000.
+    let one_cycle = |steps, rise| LrDecay::OneCycle { steps, rise, start_div: 25.0, end_div: 1e4 };
+    for (name, warm_up, decay) in [
+        ("constant-in-warm-up", 100_000, LrDecay::Constant),
+        ("constant-after-warm-up", 7, LrDecay::Constant),
+        ("step", 0, LrDecay::Step { every: 30_000, factor: 0.5 }),
+        ("step-often", 0, LrDecay::Step { every: 3, factor: 0.999_9 }),
+        ("step-to-nothing", 5, LrDecay::Step { every: 1, factor: 0.1 }),
+        ("step-after-warm-up", 17, LrDecay::Step { every: 20_000, factor: 0.7 }),
+        ("step-in-warm-up", 99_999, LrDecay::Step { every: 1, factor: 0.5 }),
+        ("cosine", 0, LrDecay::Cosine { steps: 100_000, floor: 0.0 }),
+        ("cosine-floor", 0, LrDecay::Cosine { steps: 120_000, floor: 0.25 }),
+        ("cosine-over", 0, LrDecay::Cosine { steps: 9, floor: 0.125 }),
+        ("cosine-after-warm-up", 100, LrDecay::Cosine { steps: 99_900, floor: 0.0 }),
+        ("cosine-in-warm-up", 100_000, LrDecay::Cosine { steps: 10, floor: 0.5 }),
+        ("one-cycle-rises", 0, one_cycle(300_000, 0.5)),
+        ("one-cycle-falls", 0, one_cycle(100_000, 0.01)),
+        ("one-cycle-falls-at-once", 0, one_cycle(100_000, 0.0)),
+        ("one-cycle-over", 0, one_cycle(50, 0.3)),
+        ("one-cycle-of-one", 0, one_cycle(1, 0.3)),
+        ("one-cycle-half-way", 0, one_cycle(100_000, 0.5)),
+        ("one-cycle-after-warm-up", 1000, one_cycle(100_000, 0.3)),
+        ("one-cycle-in-warm-up", 100_000, one_cycle(100_000, 0.3)),
+    ] {
+        let op = Schedule::new(64, 0.5, 0.0, 0.0);
+        cases.add(name, op.and_then(|op| op.with_lr_schedule(LrSchedule { warm_up, decay })));
+    }
     cases.0
 }
 
@@ -128,7 +166,22 @@ pub fn cases() -> Vec<Case> {
 pub fn errors() -> Vec<ErrorCase> {
     use ErrorKind::{OutOfRange, ZeroSize};
     let new = Schedule::new;
+    let decay = |decay| new(1, 0.1, 0.9, 0.999)?.with_lr_schedule(LrSchedule { warm_up: 0, decay });
+    let step = |every, factor| decay(LrDecay::Step { every, factor });
+    let cosine = |steps, floor| decay(LrDecay::Cosine { steps, floor });
+    let one_cycle = |steps, rise, start_div, end_div| decay(LrDecay::OneCycle { steps, rise, start_div, end_div });
     vec![
+        ErrorCase::new("drops without end", step(0, 0.5), ZeroSize, "every"),
+        ErrorCase::new("drop to nothing", step(1, 0.0), OutOfRange, "factor"),
+        ErrorCase::new("drop that rises", step(1, 1.5), OutOfRange, "factor"),
+        ErrorCase::new("cosine of no steps", cosine(0, 0.0), ZeroSize, "steps"),
+        ErrorCase::new("floor above the top", cosine(9, 1.5), OutOfRange, "floor"),
+        ErrorCase::new("floor not a number", cosine(9, f64::NAN), OutOfRange, "floor"),
+        ErrorCase::new("cycle of no steps", one_cycle(0, 0.3, 25.0, 1e4), ZeroSize, "steps"),
+        ErrorCase::new("cycle that only rises", one_cycle(9, 1.0, 25.0, 1e4), OutOfRange, "rise"),
+        ErrorCase::new("cycle from above", one_cycle(9, 0.3, 0.5, 1e4), OutOfRange, "start_div"),
+        ErrorCase::new("cycle from nothing", one_cycle(9, 0.3, f64::INFINITY, 1e4), OutOfRange, "start_div"),
+        ErrorCase::new("cycle to nothing", one_cycle(9, 0.3, 25.0, f64::INFINITY), OutOfRange, "end_div"),
         ErrorCase::new("empty batch", new(0, 0.1, 0.9, 0.999), ZeroSize, "batch"),
         ErrorCase::new("negative rate", new(1, -0.1, 0.9, 0.999), OutOfRange, "lr"),
         ErrorCase::new("rate not a number", new(1, f64::NAN, 0.9, 0.999), OutOfRange, "lr"),
@@ -141,7 +194,7 @@ pub fn errors() -> Vec<ErrorCase> {
     ]
 }
 
-/// Any batch, rate and betas.
+/// Any batch, rate, betas and course of the rate.
 pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
     let batch = if random.one_in(4) { random.word() } else { random.size(512) as u32 };
     let lr = random.magnitude(1e-6, 10.0);
@@ -151,7 +204,8 @@ pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
         _ => 1.0 - random.magnitude(1e-7, 1.0),
     };
     let [beta1, beta2] = [beta(), beta()];
-    Some(Arc::new(Schedule::new(batch, lr, beta1, beta2).ok()?))
+    let op = Schedule::new(batch, lr, beta1, beta2).ok()?;
+    Some(Arc::new(op.with_lr_schedule(LrSchedule::random(random)).ok()?))
 }
 
 #[cfg(test)]
