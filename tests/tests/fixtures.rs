@@ -173,6 +173,7 @@ impl Case {
             }
             "relu" => Box::new(Relu::new(self.spec())?),
             "flatten" => Box::new(Flatten::new(self.sizes(["n", "c", "h", "w"]))?),
+            "multi_class_hinge" => Box::new(MultiClassHinge::new(self.size("n"), self.size("classes"))?),
             "softmax_cross_entropy" => {
                 let op = SoftmaxCrossEntropy::new(self.size("n"), self.size("classes"))?;
                 Box::new(op.with_smoothing(self.number("smoothing") as f32)?)

@@ -3,7 +3,8 @@
 
 use crate::{Error, Tape, Var};
 use reference::ops::{
-    AvgPool2d, BatchNorm, BatchNormMode, Conv2d, Dense, Dropout, Flatten, MaxPool2d, Relu, SoftmaxCrossEntropy,
+    AvgPool2d, BatchNorm, BatchNormMode, Conv2d, Dense, Dropout, Flatten, MaxPool2d, MultiClassHinge, Relu,
+    SoftmaxCrossEntropy,
 };
 use reference::{Operation, Window};
 
@@ -74,6 +75,13 @@ impl Tape {
         let [n, classes, ..] = x.spec().as_nchw();
         let op = SoftmaxCrossEntropy::new(n, classes)?.with_smoothing(smoothing)?;
         self.loss(op, x, labels)
+    }
+
+    /// Mean hinge loss of scores against labels, every wrong class that comes too near counted. Returned:
+    /// the same as by [`Tape::softmax_cross_entropy`].
+    pub fn multi_class_hinge(&self, x: &Var, labels: &Var) -> Result<(Var, Var), Error> {
+        let [n, classes, ..] = x.spec().as_nchw();
+        self.loss(MultiClassHinge::new(n, classes)?, x, labels)
     }
 
     /// A loss over one row of scores per sample, and its metrics.

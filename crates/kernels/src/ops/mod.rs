@@ -10,6 +10,7 @@ mod dropout;
 mod flatten;
 mod gather;
 mod max_pool2d;
+mod multi_class_hinge;
 mod relu;
 mod rmsprop;
 mod schedule;
@@ -31,6 +32,7 @@ static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
         rows(&flatten::TABLE),
         rows(&gather::TABLE),
         rows(&max_pool2d::TABLE),
+        rows(&multi_class_hinge::TABLE),
         rows(&relu::TABLE),
         rows(&rmsprop::TABLE),
         rows(&schedule::TABLE),

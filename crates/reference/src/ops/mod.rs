@@ -11,6 +11,7 @@ mod flatten;
 mod gather;
 mod lr_schedule;
 mod max_pool2d;
+mod multi_class_hinge;
 mod optimiser;
 mod relu;
 mod rmsprop;
@@ -29,6 +30,7 @@ pub use flatten::Flatten;
 pub use gather::{Gather, GatherSizes};
 pub use lr_schedule::{LrDecay, LrSchedule};
 pub use max_pool2d::MaxPool2d;
+pub use multi_class_hinge::MultiClassHinge;
 pub use relu::Relu;
 pub use rmsprop::RmsProp;
 pub use schedule::Schedule;
@@ -72,6 +74,7 @@ pub const ALL: &[Entry] = &[
     entry!(flatten),
     entry!(gather),
     entry!(max_pool2d),
+    entry!(multi_class_hinge),
     entry!(relu),
     entry!(rmsprop),
     entry!(schedule),
