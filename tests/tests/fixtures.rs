@@ -174,6 +174,8 @@ impl Case {
             "relu" => Box::new(Relu::new(self.spec())?),
             "flatten" => Box::new(Flatten::new(self.sizes(["n", "c", "h", "w"]))?),
             "multi_class_hinge" => Box::new(MultiClassHinge::new(self.size("n"), self.size("classes"))?),
+            "nll_loss" => Box::new(NllLoss::new(self.size("n"), self.size("classes"))?),
+            "log_softmax" => Box::new(LogSoftmax::new(self.size("n"), self.size("classes"))?),
             "softmax_cross_entropy" => {
                 let op = SoftmaxCrossEntropy::new(self.size("n"), self.size("classes"))?;
                 Box::new(op.with_smoothing(self.number("smoothing") as f32)?)
@@ -396,7 +398,7 @@ fn optimise<T: Precision>(
 fn bound<T>(case: &Case, direction: Direction, expected: &[f32]) -> Tolerance {
     let largest = expected.iter().map(|v| f64::from(v.abs())).fold(0.0, f64::max);
     let digits_of_f64 = 1e-12 * largest;
-    let saves = ["batch_norm", "softmax_cross_entropy"].contains(&&*case.file);
+    let saves = ["batch_norm", "log_softmax", "softmax_cross_entropy"].contains(&&*case.file);
     match direction {
         _ if is_exact::<T>() => Tolerance { atol: digits_of_f64, rtol: 0.5 * ULP },
         Direction::Fwd => Tolerance { atol: digits_of_f64, rtol: ULP },

@@ -3,8 +3,8 @@
 
 use crate::{Error, Tape, Var};
 use reference::ops::{
-    AvgPool2d, BatchNorm, BatchNormMode, Conv2d, Dense, Dropout, Flatten, MaxPool2d, MultiClassHinge, Relu,
-    SoftmaxCrossEntropy,
+    AvgPool2d, BatchNorm, BatchNormMode, Conv2d, Dense, Dropout, Flatten, LogSoftmax, MaxPool2d, MultiClassHinge,
+    NllLoss, Relu, SoftmaxCrossEntropy,
 };
 use reference::{Operation, Window};
 
@@ -82,6 +82,19 @@ impl Tape {
     pub fn multi_class_hinge(&self, x: &Var, labels: &Var) -> Result<(Var, Var), Error> {
         let [n, classes, ..] = x.spec().as_nchw();
         self.loss(MultiClassHinge::new(n, classes)?, x, labels)
+    }
+
+    /// Logarithms of softmax probabilities.
+    pub fn log_softmax(&self, x: &Var) -> Result<Var, Error> {
+        let [n, classes, ..] = x.spec().as_nchw();
+        self.first(LogSoftmax::new(n, classes)?, &[x])
+    }
+
+    /// Mean negative log-likelihood of log-probabilities against labels. Returned: the same as by
+    /// [`Tape::softmax_cross_entropy`].
+    pub fn nll_loss(&self, x: &Var, labels: &Var) -> Result<(Var, Var), Error> {
+        let [n, classes, ..] = x.spec().as_nchw();
+        self.loss(NllLoss::new(n, classes)?, x, labels)
     }
 
     /// A loss over one row of scores per sample, and its metrics.

@@ -9,8 +9,10 @@ mod dense;
 mod dropout;
 mod flatten;
 mod gather;
+mod log_softmax;
 mod max_pool2d;
 mod multi_class_hinge;
+mod nll_loss;
 mod relu;
 mod rmsprop;
 mod schedule;
@@ -31,8 +33,10 @@ static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
         rows(&dropout::TABLE),
         rows(&flatten::TABLE),
         rows(&gather::TABLE),
+        rows(&log_softmax::TABLE),
         rows(&max_pool2d::TABLE),
         rows(&multi_class_hinge::TABLE),
+        rows(&nll_loss::TABLE),
         rows(&relu::TABLE),
         rows(&rmsprop::TABLE),
         rows(&schedule::TABLE),

@@ -9,9 +9,11 @@ mod dense;
 mod dropout;
 mod flatten;
 mod gather;
+mod log_softmax;
 mod lr_schedule;
 mod max_pool2d;
 mod multi_class_hinge;
+mod nll_loss;
 mod optimiser;
 mod relu;
 mod rmsprop;
@@ -28,9 +30,11 @@ pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use gather::{Gather, GatherSizes};
+pub use log_softmax::LogSoftmax;
 pub use lr_schedule::{LrDecay, LrSchedule};
 pub use max_pool2d::MaxPool2d;
 pub use multi_class_hinge::MultiClassHinge;
+pub use nll_loss::NllLoss;
 pub use relu::Relu;
 pub use rmsprop::RmsProp;
 pub use schedule::Schedule;
@@ -73,8 +77,10 @@ pub const ALL: &[Entry] = &[
     entry!(dropout),
     entry!(flatten),
     entry!(gather),
+    entry!(log_softmax),
     entry!(max_pool2d),
     entry!(multi_class_hinge),
+    entry!(nll_loss),
     entry!(relu),
     entry!(rmsprop),
     entry!(schedule),
