@@ -176,6 +176,7 @@ impl Case {
             "multi_class_hinge" => Box::new(MultiClassHinge::new(self.size("n"), self.size("classes"))?),
             "nll_loss" => Box::new(NllLoss::new(self.size("n"), self.size("classes"))?),
             "log_softmax" => Box::new(LogSoftmax::new(self.size("n"), self.size("classes"))?),
+            "fourier_features" => Box::new(FourierFeatures::new(self.spec(), self.number("scale") as f32)?),
             "softmax_cross_entropy" => {
                 let op = SoftmaxCrossEntropy::new(self.size("n"), self.size("classes"))?;
                 Box::new(op.with_smoothing(self.number("smoothing") as f32)?)

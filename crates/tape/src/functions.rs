@@ -3,8 +3,8 @@
 
 use crate::{Error, Tape, Var};
 use reference::ops::{
-    AvgPool2d, BatchNorm, BatchNormMode, Conv2d, Dense, Dropout, Flatten, LogSoftmax, MaxPool2d, MultiClassHinge,
-    NllLoss, Relu, SoftmaxCrossEntropy,
+    AvgPool2d, BatchNorm, BatchNormMode, Conv2d, Dense, Dropout, Flatten, FourierFeatures, LogSoftmax, MaxPool2d,
+    MultiClassHinge, NllLoss, Relu, SoftmaxCrossEntropy,
 };
 use reference::{Operation, Window};
 
@@ -95,6 +95,11 @@ impl Tape {
     pub fn nll_loss(&self, x: &Var, labels: &Var) -> Result<(Var, Var), Error> {
         let [n, classes, ..] = x.spec().as_nchw();
         self.loss(NllLoss::new(n, classes)?, x, labels)
+    }
+
+    /// The cosines that make random Fourier features of a random dense layer.
+    pub fn fourier_features(&self, x: &Var, scale: f32) -> Result<Var, Error> {
+        self.first(FourierFeatures::new(x.spec().clone(), scale)?, &[x])
     }
 
     /// A loss over one row of scores per sample, and its metrics.

@@ -8,6 +8,7 @@ mod conv2d;
 mod dense;
 mod dropout;
 mod flatten;
+mod fourier_features;
 mod gather;
 mod log_softmax;
 mod max_pool2d;
@@ -32,6 +33,7 @@ static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
         rows(&dense::TABLE),
         rows(&dropout::TABLE),
         rows(&flatten::TABLE),
+        rows(&fourier_features::TABLE),
         rows(&gather::TABLE),
         rows(&log_softmax::TABLE),
         rows(&max_pool2d::TABLE),

@@ -8,6 +8,7 @@ mod conv2d;
 mod dense;
 mod dropout;
 mod flatten;
+mod fourier_features;
 mod gather;
 mod log_softmax;
 mod lr_schedule;
@@ -29,6 +30,7 @@ pub use conv2d::Conv2d;
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
+pub use fourier_features::FourierFeatures;
 pub use gather::{Gather, GatherSizes};
 pub use log_softmax::LogSoftmax;
 pub use lr_schedule::{LrDecay, LrSchedule};
@@ -76,6 +78,7 @@ pub const ALL: &[Entry] = &[
     entry!(dense),
     entry!(dropout),
     entry!(flatten),
+    entry!(fourier_features),
     entry!(gather),
     entry!(log_softmax),
     entry!(max_pool2d),
