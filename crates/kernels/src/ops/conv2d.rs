@@ -32,6 +32,7 @@ const GEMM_TILE: Source = shader!("shared/gemm_tile.wgsl");
 const GEMM_SUBGROUP: Source = shader!("shared/gemm_subgroup.wgsl");
 const GEMM_SUBGROUP_VEC4: Source = shader!("shared/gemm_subgroup_vec4.wgsl");
 const GEMM_SUBGROUP_WIDE: Source = shader!("shared/gemm_subgroup_wide.wgsl");
+const STRIP_SUBGROUP: Source = shader!("shared/strip_subgroup.wgsl");
 
 const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
 const TILE: [(&str, u32); 3] = [("BM", 64), ("BN", 32), ("BK", 16)];
@@ -81,6 +82,15 @@ fn wide(op: &Conv2d, columns: usize) -> Result<(), &'static str> {
     channels_in_vec4s(op)?;
     let fills = columns.div_ceil(32).is_multiple_of(2);
     if fills { Ok(()) } else { Err("half of its last tile would stay empty") }
+}
+
+/// Few enough output channels (of the direction in question) to go over strips of pixels.
+fn direct(channels: usize, single: bool) -> Result<(), &'static str> {
+    if single || channels <= 16 { Ok(()) } else { Err("it has many channels") }
+}
+
+fn strips(lines: usize, width: usize, channels: usize) -> Grid {
+    Grid::linear((lines * width.div_ceil(8)).div_ceil(8) * channels.div_ceil(8))
 }
 
 fn partials(op: &Conv2d) -> Vec<Scratch> {
@@ -171,6 +181,20 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             ..Kernel::ROW
         },
         Kernel {
+            id: "conv2d.fwd.direct",
+            direction: Direction::Fwd,
+            source: shader!("conv2d/fwd_direct.wgsl"),
+            shared: &[GRID, DIVIDE, STRIP_SUBGROUP],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| match (op.w.window.stride, op.w.window.dilation) {
+                (1, 1) => direct(op.c_out, op.c_in == 1),
+                _ => Err("stride_w or dilation_w is not 1"),
+            },
+            stages: &[Stage { entry: "main", grid: |op, _| strips(op.n * op.h.size_out, op.w.size_out, op.c_out) }],
+            ..Kernel::ROW
+        },
+        Kernel {
             id: "conv2d.bwd_input.naive",
             direction: Direction::BwdInput,
             source: shader!("conv2d/bwd_input_naive.wgsl"),
@@ -225,6 +249,20 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             ..Kernel::ROW
         },
         Kernel {
+            id: "conv2d.bwd_input.direct",
+            direction: Direction::BwdInput,
+            source: shader!("conv2d/bwd_input_direct.wgsl"),
+            shared: &[GRID, DIVIDE, STRIP_SUBGROUP],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| match (op.h.window.stride, op.w.window.stride, op.w.window.dilation) {
+                (1, 1, 1) => direct(op.c_in, false),
+                _ => Err("a stride or dilation_w is not 1"),
+            },
+            stages: &[Stage { entry: "main", grid: |op, _| strips(op.n * op.h.size_in, op.w.size_in, op.c_in) }],
+            ..Kernel::ROW
+        },
+        Kernel {
             id: "conv2d.bwd_weight.naive",
             direction: Direction::BwdWeight,
             source: shader!("conv2d/bwd_weight_naive.wgsl"),
@@ -259,6 +297,26 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             stages: &[
                 Stage { entry: "partial", grid: |op, _| Grid::layered(subgroup(depth(op), op.c_out), splits(op)) },
                 Stage { entry: "reduce", grid: reduce },
+            ],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.bwd_weight.subgroup_short_split_k",
+            direction: Direction::BwdWeight,
+            source: shader!("conv2d/bwd_weight_subgroup_short_split_k.wgsl"),
+            shared: &[GRID, DIVIDE, GEMM_SUBGROUP_VEC4],
+            overrides: &[WORKGROUP],
+            scratch: partials,
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| match op.c_out {
+                c_out if !c_out.is_multiple_of(4) => Err("c_out is no multiple of 4"),
+                ..=16 => Err("half of its tiles would stay empty"),
+                _ => Ok(()),
+            },
+            stages: &[
+                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(depth(op), op.c_out, 16, 32), splits(op)) },
+                Stage { entry: "reduce", grid: |op, o| Grid::threads(depth(op) * op.c_out / 4, o.get("WORKGROUP")) },
             ],
             ..Kernel::ROW
         },
