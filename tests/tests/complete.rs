@@ -31,6 +31,10 @@ fn every_operation_is_complete() {
         let docs: Vec<&str> =
             before_shapes.collect::<Vec<_>>().into_iter().rev().take_while(|line| line.starts_with("///")).collect();
         need(docs.iter().any(|line| line.contains('`')), "formula in its documentation");
+        // What `cargo xtask new-op` leaves to a person.
+        if let Some(line) = source.lines().find(|line| line.contains("FILL IN")) {
+            need(false, &format!("sentence yet for `{}`", line.trim_start_matches(['/', '!', ' '])));
+        }
         for part in ["Shapes", "Writes", "Numerics", "Errors", "Source"] {
             need(source.contains(&format!("/// - {part}: ")), &format!("`{part}` in its documentation"));
         }

@@ -29,11 +29,14 @@ pub struct Options {
     /// How long to wait for the device. `None`: 3 minutes on software adapters, which compile a
     /// pipeline at its first dispatch, and 10 seconds on hardware.
     pub timeout: Option<Duration>,
+    /// Rows of other crates ([`crate::custom`]). [`Gpu::select`] takes them for the last rows of
+    /// their direction.
+    pub rows: Vec<&'static dyn Row>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { wish: Wish::default(), checks: true, poison: false, timeout: None }
+        Self { wish: Wish::default(), checks: true, poison: false, timeout: None, rows: Vec::new() }
     }
 }
 
@@ -79,10 +82,19 @@ struct Inner {
     checks: bool,
     poison: bool,
     timeout: Duration,
-    pipelines: Mutex<HashMap<&'static str, Arc<Compiled>>>,
+    rows: Vec<&'static dyn Row>,
+    pipelines: Mutex<HashMap<RowKey, Arc<Compiled>>>,
     uniforms: Mutex<HashMap<Vec<u8>, wgpu::Buffer>>,
     bind_groups: Mutex<HashMap<BindKey, wgpu::BindGroup>>,
     fault: Arc<Mutex<Option<Error>>>,
+}
+
+/// A row by its id and its address: two rows of one id, as of an edited shader, have pipelines of
+/// their own.
+type RowKey = (&'static str, usize);
+
+fn key(row: &'static dyn Row) -> RowKey {
+    (row.id(), std::ptr::from_ref(row).cast::<()>().addr())
 }
 
 /// The pipelines of a row, one for each stage.
@@ -100,7 +112,7 @@ struct CompiledStage {
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct BindKey {
-    row: &'static str,
+    row: RowKey,
     stage: usize,
     buffers: Vec<(wgpu::Buffer, u64, u64)>,
 }
@@ -164,6 +176,7 @@ impl Gpu {
                 checks: options.checks,
                 poison: options.poison,
                 timeout,
+                rows: options.rows.clone(),
                 pipelines: Mutex::default(),
                 uniforms: Mutex::default(),
                 bind_groups: Mutex::default(),
@@ -442,8 +455,8 @@ impl Gpu {
     pub fn select(&self, op: &dyn Operation, direction: Direction) -> Result<&'static dyn Row, Error> {
         let software = self.inner.info.device_type == wgpu::DeviceType::Cpu;
         let mut reasons = Vec::new();
-        let rows = ops::all().iter().filter(|row| row.op() == op.name() && row.direction() == direction);
-        for row in rows.rev() {
+        let all = ops::all().iter().map(|row| &**row).chain(self.inner.rows.iter().copied());
+        for row in all.rev().filter(|row| row.op() == op.name() && row.direction() == direction) {
             let fits = match row.prefer() {
                 Prefer::Anywhere => true,
                 Prefer::Hardware => !software,
@@ -452,8 +465,8 @@ impl Gpu {
             if !fits {
                 continue;
             }
-            match self.supports(&**row).and_then(|()| row.accepts(op)) {
-                Ok(()) => return Ok(&**row),
+            match self.supports(row).and_then(|()| row.accepts(op)) {
+                Ok(()) => return Ok(row),
                 Err(error) => reasons.push(error.to_string()),
             }
         }
@@ -502,7 +515,7 @@ impl Gpu {
                 })?;
             }
             let mut entries = Vec::with_capacity(stage.bindings.len());
-            let mut key = BindKey { row: row.id(), stage: index, buffers: Vec::with_capacity(stage.bindings.len()) };
+            let mut key = BindKey { row: key(row), stage: index, buffers: Vec::with_capacity(stage.bindings.len()) };
             for binding in &stage.bindings {
                 let buffer = if binding.kind == BindingKind::Uniform {
                     uniform.as_entire_buffer_binding()
@@ -577,17 +590,18 @@ impl Gpu {
     }
 
     fn compiled(&self, row: &'static dyn Row) -> Result<Arc<Compiled>, Error> {
-        if let Some(compiled) = lock(&self.inner.pipelines).get(row.id()) {
+        if let Some(compiled) = lock(&self.inner.pipelines).get(&key(row)) {
             return Ok(Arc::clone(compiled));
         }
         self.supports(row)?;
         let compiled = Arc::new(self.compile(row)?);
-        lock(&self.inner.pipelines).insert(row.id(), Arc::clone(&compiled));
+        lock(&self.inner.pipelines).insert(key(row), Arc::clone(&compiled));
         Ok(compiled)
     }
 
     fn compile(&self, row: &dyn Row) -> Result<Compiled, Error> {
         let shader = Shader::of(row)?;
+        shader.fits(row)?;
         let device = &self.inner.device;
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let descriptor = wgpu::ShaderModuleDescriptor {

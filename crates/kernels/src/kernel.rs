@@ -14,29 +14,41 @@ pub struct Source {
     pub text: &'static str,
 }
 
-/// Embeds `shaders/<path>` as a [`Source`].
+/// Embeds a WGSL file as a [`Source`].
+///
+/// - `shader!("relu/fwd_naive.wgsl")`: a file of this workspace, below `shaders/`.
+/// - `shader!("shaders", "relu/fwd_mine.wgsl")`: a file of another crate, below this folder beside
+///   its `Cargo.toml`.
 #[macro_export]
 macro_rules! shader {
     ($path:literal) => {
+        $crate::shader!("../../shaders", $path)
+    };
+    ($folder:literal, $path:literal) => {
         $crate::Source {
             path: $path,
-            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shaders/", $path)),
+            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $folder, "/", $path)),
         }
     };
 }
 
-/// Declares the uniform block of an operation: a plain struct of 32-bit scalars, and its field
-/// names for the comparison with the shader's `Params`.
+/// Declares the uniform block of an operation: a plain struct of 32-bit scalars. It gets
+/// `bytes(&self)` for [`Table::params`], and `FIELDS` for [`Table::fields`], which is compared with
+/// the shader's `Params`.
 #[macro_export]
 macro_rules! params {
     ($(#[$doc:meta])* struct $name:ident { $($field:ident: $type:ident),* $(,)? }) => {
         $(#[$doc])*
-        #[repr(C)]
-        #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+        #[derive(Clone, Copy, Debug)]
         struct $name { $($field: $type),* }
         impl $name {
             const FIELDS: &'static [(&'static str, &'static str)] =
                 &[$((stringify!($field), stringify!($type))),*];
+
+            /// The fields one after the other, as WGSL lays out 32-bit scalars.
+            fn bytes(&self) -> Vec<u8> {
+                [$(self.$field.to_le_bytes()),*].concat()
+            }
         }
     };
 }
@@ -249,6 +261,12 @@ impl<O: Contract> Row for TypedRow<O> {
             grids: self.row.stages.iter().map(|stage| (stage.grid)(op, &overrides)).collect(),
         })
     }
+}
+
+/// The rows of a table of another crate, for [`crate::Options::rows`]. They live as long as the
+/// program.
+pub fn custom<O: Contract>(table: &'static Table<O>) -> Vec<&'static dyn Row> {
+    rows(table).into_iter().map(|row| &*Box::leak(row)).collect()
 }
 
 /// The rows of a table, with their types erased.

@@ -7,6 +7,7 @@
 
 mod adapter;
 pub mod check;
+mod edited;
 mod error;
 mod gpu;
 pub mod grid;
@@ -17,12 +18,14 @@ mod memory;
 pub mod ops;
 pub mod probe;
 mod shader;
+pub mod shared;
 
 pub use adapter::{Wish, adapters};
+pub use edited::edited;
 pub use error::Error;
 pub use gpu::{Clock, Gpu, Options, Plan, Sample, Timing};
-pub use kernel::{Kernel, Needs, Overrides, Prefer, Row, Scratch, Source, Stage, Table};
+pub use kernel::{Kernel, Needs, Overrides, Prefer, Row, Scratch, Source, Stage, Table, custom};
 pub use measure::{ClockKind, Measured, Percentiles};
 pub use memory::Tensor;
-pub use shader::{Binding, BindingKind, Shader};
+pub use shader::{Binding, BindingKind, Resources, Shader};
 pub use wgpu;

@@ -176,7 +176,7 @@ const PLAIN: Source = shader!("shared/multiply_add_plain.wgsl");
 const WORKGROUP: &[(&str, u32)] = &[("WORKGROUP", 64)];
 
 static MULTIPLY_ADD: Table<MultiplyAdd> = Table {
-    params: |op| bytemuck::bytes_of(&MultiplyAddParams { len: op.len as u32, rounds: op.rounds as u32 }).to_vec(),
+    params: |op| MultiplyAddParams { len: op.len as u32, rounds: op.rounds as u32 }.bytes(),
     fields: MultiplyAddParams::FIELDS,
     rows: &[
         Kernel {
@@ -215,7 +215,7 @@ static MULTIPLY_ADD: Table<MultiplyAdd> = Table {
 };
 
 static COPY: Table<Copy> = Table {
-    params: |op| bytemuck::bytes_of(&Params { len: op.len as u32 }).to_vec(),
+    params: |op| Params { len: op.len as u32 }.bytes(),
     fields: Params::FIELDS,
     rows: &[
         Kernel {
@@ -238,7 +238,7 @@ static COPY: Table<Copy> = Table {
 };
 
 static SUM: Table<Sum> = Table {
-    params: |op| bytemuck::bytes_of(&Params { len: op.len as u32 }).to_vec(),
+    params: |op| Params { len: op.len as u32 }.bytes(),
     fields: Params::FIELDS,
     rows: &[
         Kernel {

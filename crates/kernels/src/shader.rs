@@ -3,6 +3,7 @@
 use crate::{Error, Row, Source};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Handle, ScalarKind, StorageAccess, TypeInner};
+use std::collections::BTreeSet;
 
 /// A row's shader: composed, parsed and validated.
 #[derive(Debug)]
@@ -12,6 +13,15 @@ pub struct Shader {
     /// The parsed module.
     pub module: naga::Module,
     info: ModuleInfo,
+}
+
+/// What an entry point takes of the device, with a row's overrides in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resources {
+    /// Invocations of a workgroup along x, y, z.
+    pub workgroup: [u32; 3],
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
 }
 
 /// One resource variable of a shader.
@@ -123,6 +133,40 @@ impl Shader {
             _ => "other",
         };
         fields.into_iter().flatten().map(|member| (member.name.clone().unwrap_or_default(), kind(member.ty))).collect()
+    }
+
+    /// Whether parameters, overrides and entry points are those of the row, or which are not.
+    pub fn fits(&self, row: &dyn Row) -> Result<(), Error> {
+        let refuse = |message| Err(Error::Shader { path: row.source().path.to_owned(), message });
+        let params: Vec<(String, &str)> = row.fields().iter().map(|&(name, kind)| (name.to_owned(), kind)).collect();
+        if self.params() != params {
+            return refuse(format!("struct Params is {:?}, in the table {params:?}", self.params()));
+        }
+        let overrides: BTreeSet<&str> = row.overrides().iter().map(|&(name, _)| name).collect();
+        let declared: BTreeSet<&str> = self.overrides().into_iter().collect();
+        if declared != overrides {
+            return refuse(format!("override constants are {declared:?}, in the row {overrides:?}"));
+        }
+        let entries: BTreeSet<&str> = row.entries().into_iter().collect();
+        let declared: BTreeSet<&str> = self.entries().into_iter().collect();
+        if declared != entries {
+            return refuse(format!("entry points are {declared:?}, the row's stages {entries:?}"));
+        }
+        Ok(())
+    }
+
+    /// What an entry point takes with these overrides. `None` for an unknown entry point, or for
+    /// overrides that leave a size open.
+    pub fn resources(&self, entry: &str, overrides: &[(&str, u32)]) -> Option<Resources> {
+        let values = overrides.iter().map(|&(name, value)| (name.to_owned(), f64::from(value))).collect();
+        let entry = Some((naga::ShaderStage::Compute, entry));
+        let (module, info) =
+            naga::back::pipeline_constants::process_overrides(&self.module, &self.info, entry, &values).ok()?;
+        let usage = info.get_entry_point(0);
+        let used = module.global_variables.iter().filter(|(handle, _)| !usage[*handle].is_empty());
+        let shared = used.filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
+        let bytes = shared.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum();
+        Some(Resources { workgroup: module.entry_points.first()?.workgroup_size, workgroup_bytes: bytes })
     }
 
     /// Names of the `override` constants.

@@ -1,10 +1,13 @@
 //! How a command ends when it does not end well.
 
+use crate::scaffold::ScaffoldError;
 use std::process::ExitStatus;
 use std::{error, fmt, io};
 
 /// The exit code for a run-time failure.
 const RUNTIME: u8 = 1;
+/// The exit code for a command that asks for the impossible.
+const USAGE: u8 = 2;
 /// The exit code for a machine without a GPU adapter.
 const NO_ADAPTER: u8 = 3;
 /// The exit code for data that is missing or corrupt.
@@ -37,6 +40,8 @@ pub enum Failure {
         /// What to do about it.
         advice: String,
     },
+    /// Nothing could be added to the checkout.
+    Scaffold(ScaffoldError),
     /// Data that was to be fetched could not be.
     NoData {
         /// Why, and what to do about it.
@@ -44,11 +49,24 @@ pub enum Failure {
     },
 }
 
+impl From<ScaffoldError> for Failure {
+    fn from(error: ScaffoldError) -> Self {
+        Self::Scaffold(error)
+    }
+}
+
 impl Failure {
     /// The process exit code of this failure.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Start { .. } => RUNTIME,
+            Self::Scaffold(error) => {
+                if error.is_usage() {
+                    USAGE
+                } else {
+                    RUNTIME
+                }
+            }
             Self::Step { code, .. } | Self::Told { code } => *code,
             Self::NoAdapter { .. } => NO_ADAPTER,
             Self::NoData { .. } => NO_DATA,
@@ -63,6 +81,7 @@ impl fmt::Display for Failure {
             Self::Step { title, code } => write!(f, "failed: {title} (exit code {code})"),
             Self::Told { code } => write!(f, "exit code {code}"),
             Self::NoAdapter { advice } => write!(f, "no GPU adapter: {advice}"),
+            Self::Scaffold(error) => error.fmt(f),
             Self::NoData { advice } => f.write_str(advice),
         }
     }
@@ -72,6 +91,7 @@ impl error::Error for Failure {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Start { source, .. } => Some(source),
+            Self::Scaffold(error) => Some(error),
             _ => None,
         }
     }

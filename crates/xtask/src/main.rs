@@ -7,18 +7,39 @@ mod campaigns;
 mod demo;
 mod driver;
 mod failure;
+mod new_kernel;
+mod new_op;
 mod onnx;
+mod scaffold;
 mod step;
 mod suite;
 
+use std::env;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use failure::Failure;
 
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask demo                         train a small network on this machine
+  cargo xtask test                         run lints and the whole test suite
+  cargo xtask new-kernel conv2d.fwd.my_idea";
+
+const NEW_KERNEL_EXAMPLES: &str = "\
+Examples:
+  cargo xtask new-kernel conv2d.fwd.my_idea
+  cargo xtask new-kernel conv2d.fwd.wide_tiles --from tiled";
+
+const NEW_OP_EXAMPLES: &str = "\
+Examples:
+  cargo xtask new-op leaky_relu";
+
 #[derive(Parser)]
 #[command(
+    before_help = EXAMPLES,
     bin_name = "cargo xtask",
     about,
     after_help = "Exit codes: 0 done, 1 a step failed, 2 usage, 3 no GPU adapter, 4 no data; `demo` passes the trainer's own codes through."
@@ -50,6 +71,21 @@ enum Command {
         #[arg(long)]
         quick: bool,
     },
+    /// Add a kernel variant, as a copy of another: its shader and its row
+    #[command(before_help = NEW_KERNEL_EXAMPLES)]
+    NewKernel {
+        /// <operation>.<direction>.<algorithm>, such as conv2d.fwd.my_idea
+        id: String,
+        /// The algorithm to copy
+        #[arg(long, value_name = "ALGORITHM", default_value = "naive")]
+        from: String,
+    },
+    /// Add an operation, as a copy of relu: descriptor, shaders, table, and its name in the lists
+    #[command(before_help = NEW_OP_EXAMPLES)]
+    NewOp {
+        /// Lower case letters, digits and underscores, such as leaky_relu
+        name: String,
+    },
     /// Fetch the ONNX node tests (needs Python with pip, and the network once) and run them
     Onnx,
 }
@@ -60,6 +96,8 @@ fn main() -> ExitCode {
         Command::Test { docs } => suite::run(docs),
         Command::Validate => suite::validate(),
         Command::Faults { quick } => campaigns::run(quick),
+        Command::NewKernel { id, from } => new_kernel(&id, &from),
+        Command::NewOp { name } => new_op(&name),
         Command::Onnx => onnx::run(),
     };
     match outcome {
@@ -73,6 +111,42 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// The checkout: cargo says where this package is.
+fn root() -> PathBuf {
+    let package = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    package.and_then(|package| Some(package.parent()?.parent()?.to_owned())).unwrap_or_else(|| PathBuf::from("."))
+}
+
+fn new_kernel(id: &str, from: &str) -> Result<(), Failure> {
+    let new_kernel::Created { shader, table, from } = new_kernel::create(&root(), id, from)?;
+    step::say(&format!(
+        "created  {}\nchanged  {}: a row behind {from}; rows behind it are preferred to it\n\n\
+         It is {from} under another name. Next:\n  \
+         cargo run --release -p trainer -- kernels watch {id}    # edit the shader, save, see what it does\n  \
+         cargo run --release -p trainer -- kernels check {id}    # every case\n  \
+         cargo xtask validate    # says what is still to be filled in",
+        shader.display(),
+        table.display()
+    ));
+    Ok(())
+}
+
+fn new_op(name: &str) -> Result<(), Failure> {
+    for path in new_op::create(&root(), name)? {
+        step::say(&format!("written  {}", path.display()));
+    }
+    step::say(&format!(
+        "\nIt is relu under another name. Next:\n  \
+         cargo run --release -p trainer -- kernels check {name}.\n  \
+         cargo xtask validate    # says what is still to be filled in\n  \
+         cargo test --release -p parity    # says what else an operation needs (docs/ADDING_A_KERNEL.md)"
+    ));
+    Ok(())
+}
+
+#[cfg(test)]
+mod walkthrough;
 
 #[cfg(test)]
 mod tests {

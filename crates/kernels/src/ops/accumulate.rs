@@ -24,7 +24,7 @@ fn whole_vec4s(op: &Accumulate) -> Result<(), &'static str> {
 }
 
 pub(super) static TABLE: Table<Accumulate> = Table {
-    params: |op| bytemuck::bytes_of(&Params { len: op.spec.len() as u32 }).to_vec(),
+    params: |op| Params { len: op.spec.len() as u32 }.bytes(),
     fields: Params::FIELDS,
     rows: &[
         Kernel {

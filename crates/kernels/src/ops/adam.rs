@@ -47,7 +47,7 @@ pub(super) static TABLE: Table<Adam> = Table {
             grad_decay: grad_decay as f32,
             param_decay: param_decay as f32,
         };
-        bytemuck::bytes_of(&params).to_vec()
+        params.bytes()
     },
     fields: Params::FIELDS,
     rows: &[

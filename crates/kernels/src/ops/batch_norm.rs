@@ -106,7 +106,7 @@ pub(super) static TABLE: Table<BatchNorm> = Table {
             eps: op.eps,
             momentum: op.momentum,
         };
-        bytemuck::bytes_of(&params).to_vec()
+        params.bytes()
     },
     fields: Params::FIELDS,
     rows: &[

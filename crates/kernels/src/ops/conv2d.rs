@@ -104,7 +104,7 @@ fn reduce(op: &Conv2d, o: &Overrides) -> Grid {
 pub(super) static TABLE: Table<Conv2d> = Table {
     params: |op| {
         let (h, w) = (op.h, op.w);
-        bytemuck::bytes_of(&Params {
+        Params {
             n: op.n as u32,
             c_in: op.c_in as u32,
             h_in: h.size_in as u32,
@@ -121,8 +121,8 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             dilation_h: h.window.dilation as u32,
             dilation_w: w.window.dilation as u32,
             splits: splits(op) as u32,
-        })
-        .to_vec()
+        }
+        .bytes()
     },
     fields: Params::FIELDS,
     rows: &[

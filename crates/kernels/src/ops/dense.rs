@@ -50,12 +50,7 @@ fn wide(op: &Dense, columns: usize) -> Result<(), &'static str> {
 
 pub(super) static TABLE: Table<Dense> = Table {
     params: |op| {
-        bytemuck::bytes_of(&Params {
-            n: op.n as u32,
-            features_in: op.features_in as u32,
-            features_out: op.features_out as u32,
-        })
-        .to_vec()
+        Params { n: op.n as u32, features_in: op.features_in as u32, features_out: op.features_out as u32 }.bytes()
     },
     fields: Params::FIELDS,
     rows: &[

@@ -28,7 +28,7 @@ pub(super) static TABLE: Table<Dropout> = Table {
     params: |op| {
         let params =
             Params { len: op.spec.len() as u32, layer: op.layer, threshold: op.threshold(), scale: op.scale() as f32 };
-        bytemuck::bytes_of(&params).to_vec()
+        params.bytes()
     },
     fields: Params::FIELDS,
     rows: &[

@@ -13,7 +13,7 @@ const GRID: crate::Source = shader!("shared/grid.wgsl");
 
 fn bytes(op: &Flatten) -> Vec<u8> {
     let params = Params { n: op.n as u32, c: op.c as u32, plane: (op.h * op.w) as u32 };
-    bytemuck::bytes_of(&params).to_vec()
+    params.bytes()
 }
 
 fn per_element(op: &Flatten, o: &Overrides) -> Grid {

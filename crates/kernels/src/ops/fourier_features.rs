@@ -25,7 +25,7 @@ fn whole_vec4s(op: &FourierFeatures) -> Result<(), &'static str> {
 }
 
 pub(super) static TABLE: Table<FourierFeatures> = Table {
-    params: |op| bytemuck::bytes_of(&Params { len: op.spec.len() as u32, scale: op.scale }).to_vec(),
+    params: |op| Params { len: op.spec.len() as u32, scale: op.scale }.bytes(),
     fields: Params::FIELDS,
     rows: &[
         Kernel {

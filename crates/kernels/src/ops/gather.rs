@@ -21,7 +21,7 @@ fn bytes(op: &Gather) -> Vec<u8> {
         scale: op.scale,
         offset: op.offset,
     };
-    bytemuck::bytes_of(&params).to_vec()
+    params.bytes()
 }
 
 fn per_pixel(op: &Gather, o: &Overrides) -> Grid {

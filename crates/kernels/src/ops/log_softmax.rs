@@ -20,7 +20,7 @@ fn per_sample(op: &LogSoftmax, o: &Overrides) -> Grid {
 }
 
 pub(super) static TABLE: Table<LogSoftmax> = Table {
-    params: |op| bytemuck::bytes_of(&Params { n: op.n as u32, classes: op.classes as u32 }).to_vec(),
+    params: |op| Params { n: op.n as u32, classes: op.classes as u32 }.bytes(),
     fields: Params::FIELDS,
     rows: &[
         Kernel {

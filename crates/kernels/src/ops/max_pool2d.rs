@@ -48,7 +48,7 @@ fn bytes(op: &MaxPool2d) -> Vec<u8> {
         cells_h: cells(h) as u32,
         cells_w: cells(w) as u32,
     };
-    bytemuck::bytes_of(&params).to_vec()
+    params.bytes()
 }
 
 /// Cells of one stride that cover an axis from its first padding to its last element.

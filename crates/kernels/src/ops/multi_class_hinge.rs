@@ -32,7 +32,7 @@ fn small_batch(op: &MultiClassHinge) -> Result<(), &'static str> {
 }
 
 pub(super) static TABLE: Table<MultiClassHinge> = Table {
-    params: |op| bytemuck::bytes_of(&Params { n: op.n as u32, classes: op.classes as u32 }).to_vec(),
+    params: |op| Params { n: op.n as u32, classes: op.classes as u32 }.bytes(),
     fields: Params::FIELDS,
     rows: &[
         Kernel {

@@ -40,7 +40,7 @@ fn small_batch(op: &NllLoss) -> Result<(), &'static str> {
 }
 
 pub(super) static TABLE: Table<NllLoss> = Table {
-    params: |op| bytemuck::bytes_of(&Params { n: op.n as u32, classes: op.classes as u32 }).to_vec(),
+    params: |op| Params { n: op.n as u32, classes: op.classes as u32 }.bytes(),
     fields: Params::FIELDS,
     rows: &[
         Kernel {

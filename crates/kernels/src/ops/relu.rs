@@ -24,7 +24,7 @@ fn whole_vec4s(op: &Relu) -> Result<(), &'static str> {
 }
 
 pub(super) static TABLE: Table<Relu> = Table {
-    params: |op| bytemuck::bytes_of(&Params { len: op.spec.len() as u32 }).to_vec(),
+    params: |op| Params { len: op.spec.len() as u32 }.bytes(),
     fields: Params::FIELDS,
     rows: &[
         Kernel {

@@ -41,7 +41,7 @@ pub(super) static TABLE: Table<RmsProp> = Table {
             momentum: op.momentum as f32,
             weight_decay: op.weight_decay as f32,
         };
-        bytemuck::bytes_of(&params).to_vec()
+        params.bytes()
     },
     fields: Params::FIELDS,
     rows: &[

@@ -57,7 +57,7 @@ fn bytes(op: &Schedule) -> Vec<u8> {
             Params { shape: 3, steps, first, last, rise: peak as f32, fall: fall as f32, ..constant }
         }
     };
-    bytemuck::bytes_of(&params).to_vec()
+    params.bytes()
 }
 
 pub(super) static TABLE: Table<Schedule> = Table {

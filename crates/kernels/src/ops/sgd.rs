@@ -36,7 +36,7 @@ pub(super) static TABLE: Table<Sgd> = Table {
             nesterov: op.nesterov.into(),
             weight_decay: op.weight_decay,
         };
-        bytemuck::bytes_of(&params).to_vec()
+        params.bytes()
     },
     fields: Params::FIELDS,
     rows: &[

@@ -53,7 +53,7 @@ fn whole_vec4s(op: &SoftmaxCrossEntropy) -> Result<(), &'static str> {
 pub(super) static TABLE: Table<SoftmaxCrossEntropy> = Table {
     params: |op| {
         let params = Params { n: op.n as u32, classes: op.classes as u32, smoothing: op.smoothing };
-        bytemuck::bytes_of(&params).to_vec()
+        params.bytes()
     },
     fields: Params::FIELDS,
     rows: &[
