@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn what_no_longer_fits_the_row_is_refused() {
         for (from, to, message) in [
-            ("x[i], 0.0", "z[i], 0.0", "relu/fwd_naive.wgsl:30:"),
+            ("x[i], 0.0", "z[i], 0.0", "relu/fwd_naive.wgsl:29:"),
             ("len: u32", "len: u32, more: u32", "struct Params"),
             ("override WORKGROUP", "const WORKGROUP", "override"),
             ("fn main(", "fn other(", "entry points"),

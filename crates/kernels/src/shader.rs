@@ -162,11 +162,12 @@ impl Shader {
         let entry = Some((naga::ShaderStage::Compute, entry));
         let (module, info) =
             naga::back::pipeline_constants::process_overrides(&self.module, &self.info, entry, &values).ok()?;
+        let workgroup = module.entry_points.first()?.workgroup_size;
         let usage = info.get_entry_point(0);
         let used = module.global_variables.iter().filter(|(handle, _)| !usage[*handle].is_empty());
         let shared = used.filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
         let bytes = shared.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum();
-        Some(Resources { workgroup: module.entry_points.first()?.workgroup_size, workgroup_bytes: bytes })
+        Some(Resources { workgroup, workgroup_bytes: bytes })
     }
 
     /// Names of the `override` constants.

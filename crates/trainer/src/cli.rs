@@ -50,8 +50,25 @@ const DUMP_EXAMPLES: &str = "\
 Examples:
   trainer dump lenet5 --weights model.safetensors --split test --range 0..32 --out batch.safetensors";
 
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  trainer completions bash > ~/.local/share/bash-completion/completions/trainer
+  trainer completions fish > ~/.config/fish/completions/trainer.fish";
+
+const KERNELS_SHOW_EXAMPLES: &str = "\
+Examples:
+  trainer kernels show conv2d.fwd.tiled    bindings, sizes, work, time under the roofline, source
+  trainer kernels show relu.fwd.vec4 --case plain-260 --static-only --json";
+
+const KERNELS_WATCH_EXAMPLES: &str = "\
+Examples:
+  trainer kernels watch conv2d.fwd.tiled   edit its shader, save, see what that does
+  trainer kernels watch relu.fwd.vec4 --case plain-260 --once";
+
 const KERNELS_EXAMPLES: &str = "\
 Examples:
+  trainer kernels watch conv2d.fwd.tiled   check and time a kernel at every save of its shader
+  trainer kernels show conv2d.fwd.tiled    what there is to know about a kernel
   trainer kernels list                     which kernels there are, and which run here
   trainer kernels check                    compare every kernel with the CPU reference";
 
@@ -107,7 +124,10 @@ pub enum Command {
     /// Write inputs, logits, loss and gradients of one batch, to compare with other frameworks
     #[command(before_help = DUMP_EXAMPLES)]
     Dump(DumpArgs),
-    /// List the GPU kernels, check them against the CPU reference, or time a training step
+    /// Print a script that completes command lines
+    #[command(before_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// List the GPU kernels, check them against the CPU reference, watch one being written, or time a training step
     #[command(subcommand, before_help = KERNELS_EXAMPLES)]
     Kernels(KernelsCommand),
 }
@@ -121,6 +141,12 @@ pub enum KernelsCommand {
     /// Compare kernels with the CPU reference, element by element
     #[command(before_help = KERNELS_CHECK_EXAMPLES)]
     Check(KernelsCheckArgs),
+    /// Show one kernel: its shader as compiled, bindings, sizes, work, and where it lies under the roofline
+    #[command(before_help = KERNELS_SHOW_EXAMPLES)]
+    Show(KernelsShowArgs),
+    /// Check and time one kernel, again at every save of its shader
+    #[command(before_help = KERNELS_WATCH_EXAMPLES)]
+    Watch(KernelsWatchArgs),
     /// Time a training step, dispatch by dispatch
     #[command(before_help = KERNELS_PROFILE_EXAMPLES)]
     Profile(KernelsProfileArgs),
@@ -373,6 +399,58 @@ pub struct KernelsListArgs {
     pub json: bool,
 }
 
+/// Arguments of `completions`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct CompletionsArgs {
+    /// For this shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `kernels show`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct KernelsShowArgs {
+    /// Kernel id, or a part that only one has
+    pub row: String,
+    /// For the case of this name [default: the one with the most work]
+    #[arg(long, value_name = "NAME")]
+    pub case: Option<String>,
+    /// Leave out what has to be measured; needs no GPU
+    #[arg(long)]
+    pub static_only: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `kernels watch`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct KernelsWatchArgs {
+    /// Kernel id, or a part that only one has
+    pub row: String,
+    /// Only the case of this name [default: check every case, time the one with the most work]
+    #[arg(long, value_name = "NAME")]
+    pub case: Option<String>,
+    /// Read the shader from this file [default: its own, in the checkout around the current folder]
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Of the numbers that the kernel is fed
+    #[arg(long, value_name = "N", default_value_t)]
+    pub seed: u64,
+    /// Compile the shader without run-time checks
+    #[arg(long)]
+    pub no_checks: bool,
+    /// Do not measure the device at the start
+    #[arg(long)]
+    pub no_roofline: bool,
+    /// Look at the shader once and end; the exit code says whether it is right
+    #[arg(long)]
+    pub once: bool,
+    /// Print JSON, one line for each save
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `kernels profile`.
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct KernelsProfileArgs {
@@ -518,6 +596,28 @@ pub enum UsageError {
         /// What is most similar.
         suggestion: Option<String>,
     },
+    /// Several kernels have this in their ids, where one is wanted.
+    #[error("`{filter}` could be any of {ids}; name one")]
+    ManyKernels {
+        /// What was asked for.
+        filter: String,
+        /// What it could be.
+        ids: String,
+    },
+    /// A kernel accepts none of the chosen cases.
+    #[error("{row} runs on none of the chosen cases: {reason}")]
+    NoCase {
+        /// The kernel.
+        row: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The shader to watch is nowhere to be found.
+    #[error("no folder from here upwards has shaders/{path}; go into the checkout, or name the file with --file")]
+    NoShader {
+        /// Below `shaders/`.
+        path: &'static str,
+    },
     /// `dump` would overwrite what it reads.
     #[error("--out {path} is the file of --weights; name another")]
     SameFile {
@@ -587,7 +687,8 @@ impl Cli {
         })
     }
 
-    fn command_line() -> clap::Command {
+    /// The whole definition: commands, flags, help.
+    pub fn command_line() -> clap::Command {
         <Self as CommandFactory>::command()
     }
 }
@@ -714,6 +815,11 @@ mod tests {
             "dump lenet5 --weights w --range 0..1 --out o --split all",
             "kernels chek",
             "kernels check --data floats",
+            "kernels show",
+            "kernels watch",
+            "kernels watch relu --seed x",
+            "completions",
+            "completions shell",
             "kernels check --seed -1",
             "kernels check --device reference",
             "--device reference kernels list",
@@ -780,6 +886,9 @@ mod tests {
             "kernels --help",
             "kernels list -h",
             "kernels check --help",
+            "kernels show --help",
+            "kernels watch --help",
+            "completions --help",
         ] {
             let help = read(line).unwrap_err();
             assert_eq!(help.exit_code(), 0, "{line}");

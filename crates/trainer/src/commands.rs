@@ -11,7 +11,8 @@ use crate::recipe::Recipe;
 use crate::run_folder::RunFolder;
 use crate::summary::{SELVEDGE_VERSION, Seconds, Summary, Versions, arguments};
 use crate::train::{Partition, Settings, Trainer, finite};
-use crate::{console, device, doctor, dump, kernels_check, kernels_list, kernels_profile, list, weights};
+use crate::{completions, console, device, doctor, dump, kernels_check, kernels_list, kernels_profile, kernels_show};
+use crate::{kernels_watch, list, weights};
 use anyhow::Context;
 use fashion_mnist::{CLASSES, Dataset};
 use pollster::block_on;
@@ -39,6 +40,9 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
                 dump::dump(&device, &args, &recipe, (network, values), &dataset).await
             })
         }
+        Command::Completions(args) => Ok(console::print(&completions::script(args.shell))?),
+        Command::Kernels(KernelsCommand::Show(args)) => block_on(kernels_show::show(&cli.device, &args)),
+        Command::Kernels(KernelsCommand::Watch(args)) => block_on(kernels_watch::watch(&cli.device, &args)),
         Command::Kernels(KernelsCommand::List(args)) => block_on(kernels_list::list(&cli.device, &args)),
         Command::Kernels(KernelsCommand::Check(args)) => block_on(kernels_check::check(&cli.device, &args)),
         Command::Kernels(KernelsCommand::Profile(args)) => block_on(kernels_profile::profile(&cli.device, &args)),

@@ -3,6 +3,7 @@
 use crate::cli::UsageError;
 use crate::similar::most_similar;
 use kernels::Row;
+use reference::Operation;
 use reference::cases::Case;
 use std::collections::BTreeSet;
 
@@ -21,6 +22,45 @@ pub fn rows(filters: &[String]) -> Result<Vec<&'static dyn Row>, UsageError> {
         return Err(UsageError::UnknownKernel { filter: filter.clone(), suggestion });
     }
     Ok(all().filter(|row| filters.is_empty() || filters.iter().any(|filter| matches(filter, *row))).collect())
+}
+
+/// The one row that is meant: a whole id, or a part that no other id has.
+pub fn one(name: &str) -> Result<&'static dyn Row, UsageError> {
+    let rows = rows(&[name.to_owned()])?;
+    match rows[..] {
+        [row] => Ok(row),
+        _ => {
+            let ids: Vec<&str> = rows.iter().map(|row| row.id()).collect();
+            Err(UsageError::ManyKernels { filter: name.to_owned(), ids: ids.join(", ") })
+        }
+    }
+}
+
+/// The cases that a row accepts, or the one called `case`.
+pub fn cases_of(row: &'static dyn Row, case: Option<&str>) -> Result<Vec<Case>, UsageError> {
+    let mut cases: Vec<Case> = with_cases(&[row], case)?.into_iter().flat_map(|chosen| chosen.cases).collect();
+    let refusal = cases.iter().find_map(|case| row.accepts(&*case.op).err());
+    cases.retain(|case| row.accepts(&*case.op).is_ok());
+    match (cases.is_empty(), refusal) {
+        (true, refusal) => {
+            let reason = refusal.map_or_else(|| "it has no cases".to_owned(), |error| error.to_string());
+            Err(UsageError::NoCase { row: row.id(), reason })
+        }
+        (false, _) => Ok(cases),
+    }
+}
+
+/// Of the cases that a row accepts the one with the most work, or the one called `case`.
+pub fn case_of(row: &'static dyn Row, case: Option<&str>) -> Result<Case, UsageError> {
+    let cases = cases_of(row, case)?;
+    let heaviest = cases.into_iter().max_by_key(|case| work(row, &*case.op));
+    heaviest.ok_or_else(|| UsageError::NoCase { row: row.id(), reason: "it has no cases".to_owned() })
+}
+
+/// Floating-point operations and bytes of a launch, every argument counted once.
+pub fn work(row: &dyn Row, op: &dyn Operation) -> (u64, u64) {
+    let signature = op.signature(row.direction());
+    (op.flops(row.direction()), signature.iter().map(|arg| 4 * arg.spec.len() as u64).sum())
 }
 
 /// What a row could have been meant by: `conv2d`, `conv2d.fwd`, `conv2d.fwd.tiled`, `tiled`.
@@ -103,6 +143,26 @@ mod tests {
         }
         assert!(ids(&["conv2d.forward"]).is_err());
         assert!(ids(&[""]).is_ok(), "an empty filter is part of everything");
+    }
+
+    #[test]
+    fn one_row_is_meant_by_its_id_or_by_a_part_that_is_its_own() {
+        let one = |name: &str| one(name).map(Row::id).map_err(|error| error.to_string());
+        assert_eq!(one("relu.fwd.vec4").as_deref(), Ok("relu.fwd.vec4"));
+        assert_eq!(one("softmax_cross_entropy.fwd.single").as_deref(), Ok("softmax_cross_entropy.fwd.single_group"));
+        assert_eq!(one("relu.fwd").unwrap_err(), "`relu.fwd` could be any of relu.fwd.naive, relu.fwd.vec4; name one");
+        assert!(one("relu.fwd.vec5").unwrap_err().contains("did you mean `relu.fwd.vec4`?"));
+    }
+
+    #[test]
+    fn the_case_with_the_most_work_is_chosen() {
+        let row = one("relu.fwd.vec4").unwrap();
+        let case = case_of(row, None).unwrap();
+        assert!(cases_of(row, None).unwrap().iter().all(|other| work(row, &*other.op) <= work(row, &*case.op)));
+        assert_eq!(case_of(row, Some("plain-4")).unwrap().name, "plain-4");
+        let error = case_of(row, Some("plain-5")).unwrap_err().to_string();
+        assert!(error.contains("relu.fwd.vec4") && error.contains("no multiple of 4"), "{error}");
+        assert!(case_of(row, Some("plain-45")).is_err());
     }
 
     #[test]

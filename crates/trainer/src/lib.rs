@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod commands;
+mod completions;
 pub mod console;
 pub mod device;
 mod doctor;
@@ -19,6 +20,8 @@ mod kernel_filter;
 mod kernels_check;
 mod kernels_list;
 mod kernels_profile;
+mod kernels_show;
+mod kernels_watch;
 mod list;
 pub mod logging;
 pub mod metrics;

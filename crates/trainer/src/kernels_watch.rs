@@ -1,0 +1,440 @@
+//! `trainer kernels watch`: a kernel checked and timed at every save of its shader.
+
+use crate::cli::{DeviceArgs, KernelsWatchArgs, UsageError};
+use crate::console;
+use crate::kernel_filter::{self, work};
+use crate::kernels_check::ChecksFailed;
+use anyhow::Context;
+use kernels::check::{Agreement, Data, Failure, Fault, Problem, check_problem};
+use kernels::measure::{MeasureError, Measured, Settings, measure};
+use kernels::probe::Roofline;
+use kernels::{ClockKind, Error, Gpu, Options, Percentiles, Row, edited};
+use reference::cases::Case;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+use std::{env, fs, thread};
+
+/// How often the files are looked at.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// What the kernel is fed at every save: `kernels check` feeds it all there is.
+const DATA: [Data; 2] = [Data::Integers, Data::Reals];
+
+/// Enough for a median that is quickly there.
+const SETTINGS: Settings =
+    Settings { samples: 7, submission: Duration::from_millis(3), budget: Duration::from_millis(120), rotate: 0 };
+
+/// Checks and times a row, again at every save of its files.
+pub async fn watch(device: &DeviceArgs, args: &KernelsWatchArgs) -> anyhow::Result<()> {
+    let row = kernel_filter::one(&args.row)?;
+    let files = Files::find(row, args.file.as_deref())?;
+    let mut texts = files.read()?;
+    let mut stamps = files.stamps();
+    let mut desk = Desk::open(device, args, row).await?;
+    if !args.once {
+        console::message(&format!("watching {}; Ctrl-C ends it", files.names().join(", ")));
+    }
+    for save in 1_u64.. {
+        let begin = Instant::now();
+        let before = desk.right.clone();
+        let outcome = desk.round(&texts).await?;
+        let round = Round { save, took: begin.elapsed(), row, case: &desk.timed().name, outcome: &outcome, before };
+        console::print(&if args.json { format!("{}\n", round.json()) } else { round.text() })?;
+        match outcome {
+            Outcome::Right(numbers) => desk.right = Some(*numbers),
+            _ if args.once => return Err(ChecksFailed::Rows { failed: 1, rows: 1 }.into()),
+            _ => {}
+        }
+        if args.once {
+            break;
+        }
+        texts = files.next(&texts, &mut stamps);
+    }
+    Ok(())
+}
+
+/// The files of a row, by their paths below `shaders/`.
+struct Files(Vec<(&'static str, PathBuf)>);
+
+/// When a file was written and how long it is. `None` while an editor replaces it.
+type Stamp = Option<(SystemTime, u64)>;
+
+impl Files {
+    /// Looks for the checkout from the current folder upwards. `own` stands in for the row's own file.
+    fn find(row: &dyn Row, own: Option<&Path>) -> anyhow::Result<Self> {
+        let path = row.source().path;
+        let here = env::current_dir().context("cannot tell the current folder")?;
+        let folder = here.ancestors().map(|folder| folder.join("shaders")).find(|folder| folder.join(path).is_file());
+        let Some(own) = own.map(Path::to_owned).or_else(|| Some(folder.as_ref()?.join(path))) else {
+            return Err(UsageError::NoShader { path }.into());
+        };
+        let mut files = vec![(path, own)];
+        // Without a checkout the shared modules are those compiled in.
+        if let Some(folder) = folder {
+            files.extend(row.shared().iter().map(|source| (source.path, folder.join(source.path))));
+        }
+        Ok(Self(files))
+    }
+
+    fn names(&self) -> Vec<String> {
+        let here = env::current_dir().unwrap_or_default();
+        self.0.iter().map(|(_, path)| path.strip_prefix(&here).unwrap_or(path).display().to_string()).collect()
+    }
+
+    fn read(&self) -> anyhow::Result<Vec<(&'static str, String)>> {
+        let read = |(name, path): &(&'static str, PathBuf)| {
+            let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            Ok((*name, text))
+        };
+        self.0.iter().map(read).collect()
+    }
+
+    fn stamps(&self) -> Vec<Stamp> {
+        let stamp = |path: &PathBuf| {
+            let metadata = fs::metadata(path).ok()?;
+            Some((metadata.modified().ok()?, metadata.len()))
+        };
+        self.0.iter().map(|(_, path)| stamp(path)).collect()
+    }
+
+    /// Waits until the files hold something else.
+    fn next(&self, texts: &[(&'static str, String)], stamps: &mut Vec<Stamp>) -> Vec<(&'static str, String)> {
+        loop {
+            thread::sleep(INTERVAL);
+            let now = self.stamps();
+            if now == *stamps {
+                continue;
+            }
+            *stamps = now;
+            match self.read() {
+                Ok(read) if read != texts => return read,
+                // Saved without a change, or being replaced at this moment.
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A row that is right, in numbers.
+#[derive(Clone, Debug)]
+struct Numbers {
+    cases: usize,
+    agreement: Agreement,
+    time: Percentiles,
+    clock: ClockKind,
+    gflops: f64,
+    gigabytes: f64,
+    /// Medians of `naive` and of the row that would run, each as built in, in nanoseconds.
+    naive: Option<f64>,
+    best: Option<(&'static str, f64)>,
+    /// Of the roofline: its rates for this launch, and the share reached.
+    roofline: Option<[f64; 3]>,
+}
+
+/// What came of a save.
+enum Outcome {
+    /// It does not compile, or does not fit its row.
+    Refused(String),
+    /// It disagrees with the reference.
+    Wrong(String),
+    /// It agrees.
+    Right(Box<Numbers>),
+}
+
+/// Everything that is made once and used at every save.
+struct Desk {
+    options: Options,
+    gpu: Gpu,
+    row: &'static dyn Row,
+    seed: u64,
+    /// With what the kernel is fed and what the reference makes of it, the lightest first.
+    cases: Vec<(Case, Vec<(Data, Problem)>)>,
+    roofline: Option<Roofline>,
+    begin: Instant,
+    /// The last save that was right.
+    right: Option<Numbers>,
+}
+
+impl Desk {
+    async fn open(device: &DeviceArgs, args: &KernelsWatchArgs, row: &'static dyn Row) -> anyhow::Result<Self> {
+        let mut cases = kernel_filter::cases_of(row, args.case.as_deref())?;
+        cases.sort_by_key(|case| work(row, &*case.op));
+        // Scratch memory is covered by no sentinel.
+        let options = Options { wish: device.wish(), checks: !args.no_checks, poison: true, ..Options::default() };
+        let gpu = Gpu::open(&options).await?;
+        gpu.supports(row)?;
+        console::message(&format!("on {}: running the reference on {} cases", gpu.info().name, cases.len()));
+        let with_problems = |case: Case| {
+            let problem = |data| Ok((data, Problem::new(&*case.op, data, args.seed)?));
+            let problems = DATA.into_iter().map(problem).collect::<Result<Vec<_>, reference::Error>>()?;
+            Ok((case, problems))
+        };
+        let cases = cases.into_iter().map(with_problems).collect::<Result<Vec<_>, reference::Error>>()?;
+        let begin = Instant::now();
+        let roofline = match args.no_roofline {
+            true => None,
+            false => {
+                console::message("measuring what the device can do at best, which takes a few seconds");
+                Some(Roofline::measure(&gpu, &|| begin.elapsed()).await?)
+            }
+        };
+        Ok(Self { options, gpu, row, seed: args.seed, cases, roofline, begin, right: None })
+    }
+
+    /// The case that is timed: the one with the most work.
+    fn timed(&self) -> &Case {
+        &self.cases[self.cases.len() - 1].0
+    }
+
+    /// Compiles, checks and times these texts.
+    async fn round(&mut self, texts: &[(&'static str, String)]) -> Result<Outcome, Error> {
+        let texts: Vec<(&str, String)> = texts.iter().map(|(path, text)| (*path, text.clone())).collect();
+        let row = match edited(self.row, &texts) {
+            Ok(row) => row,
+            Err(error) => return Ok(Outcome::Refused(error.to_string())),
+        };
+        let (agreement, stopped) = self.check(row).await;
+        if let Some((case, data, outcome)) = stopped {
+            let fault = match outcome {
+                Ok(fault) => fault,
+                Err(error @ Error::Shader { .. }) => return Ok(Outcome::Refused(error.to_string())),
+                Err(error) => {
+                    self.recover(&error).await?;
+                    Fault::Launch(error.to_string())
+                }
+            };
+            let (op, case) = (format!("{:?}", case.op), case.name);
+            let failure = Failure { row: row.id(), op, case, data, seed: self.seed, fault };
+            return Ok(Outcome::Wrong(failure.to_string()));
+        }
+        if agreement.elements == 0 {
+            return Ok(Outcome::Wrong(format!("{} was compared with nothing", row.id())));
+        }
+        match self.time(row).await {
+            Ok(measured) => Ok(Outcome::Right(Box::new(self.numbers(&measured, agreement).await?))),
+            Err(MeasureError::Device(error)) => {
+                self.recover(&error).await?;
+                Ok(Outcome::Wrong(format!("{} ran and then failed: {error}", row.id())))
+            }
+            Err(error) => Ok(Outcome::Wrong(error.to_string())),
+        }
+    }
+
+    /// Checks a row on every case, up to the first that it fails.
+    async fn check(&self, row: &'static dyn Row) -> (Agreement, Option<(Case, Data, Result<Fault, Error>)>) {
+        let mut agreement = Agreement::default();
+        for (case, problems) in &self.cases {
+            for (data, problem) in problems {
+                let failed = match check_problem(&self.gpu, row, &*case.op, *data, problem).await {
+                    Ok(Ok(agreed)) => {
+                        agreement = agreement.and(agreed);
+                        continue;
+                    }
+                    Ok(Err(fault)) => Ok(fault),
+                    Err(error) => Err(error),
+                };
+                return (agreement, Some((case.clone(), *data, failed)));
+            }
+        }
+        (agreement, None)
+    }
+
+    async fn time(&self, row: &'static dyn Row) -> Result<Measured, MeasureError> {
+        let (case, problems) = &self.cases[self.cases.len() - 1];
+        let problem = problems.iter().find(|(data, _)| *data == Data::Reals).map(|(_, problem)| problem);
+        let problem = match problem {
+            Some(problem) => problem,
+            None => &Problem::new(&*case.op, Data::Reals, self.seed).map_err(Error::from)?,
+        };
+        measure(&self.gpu, row, &*case.op, problem, &SETTINGS, &|| self.begin.elapsed()).await
+    }
+
+    /// Times the others in the same moment, on the same case.
+    async fn numbers(&self, measured: &Measured, agreement: Agreement) -> Result<Numbers, Error> {
+        let case = self.timed();
+        let best = self.gpu.select(&*case.op, self.row.direction())?;
+        let naive = format!("{}.{}.naive", self.row.op(), self.row.direction());
+        let naive = kernels::ops::all().iter().map(|row| &**row).find(|row| row.id() == naive);
+        let median = async |row| self.time(row).await.ok().map(|measured| measured.time().0.p50);
+        let naive = match naive {
+            Some(row) if self.gpu.supports(row).and_then(|()| row.accepts(&*case.op)).is_ok() => median(row).await,
+            _ => None,
+        };
+        let best = median(best).await.map(|time| (best.id(), time));
+        let (time, clock) = measured.time();
+        let (flops, bytes) = (measured.flops, measured.bytes);
+        let roofline = self
+            .roofline
+            .as_ref()
+            .map(|roofline| [roofline.peak, roofline.bandwidth(bytes), roofline.share(flops, bytes, time.p50, true)]);
+        let (gflops, gigabytes) = (measured.gflops(), measured.gigabytes());
+        Ok(Numbers { cases: self.cases.len(), agreement, time, clock, gflops, gigabytes, naive, best, roofline })
+    }
+
+    /// A device repeats such an error for ever, and the next save may have mended what caused it.
+    async fn recover(&mut self, error: &Error) -> Result<(), Error> {
+        if matches!(error, Error::DeviceLost(_) | Error::Timeout(_) | Error::Validation(_)) {
+            self.gpu = Gpu::open(&self.options).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What is printed of a save.
+struct Round<'a> {
+    save: u64,
+    took: Duration,
+    row: &'static dyn Row,
+    case: &'a str,
+    outcome: &'a Outcome,
+    before: Option<Numbers>,
+}
+
+impl Round<'_> {
+    fn text(&self) -> String {
+        let Self { save, took, row, case, outcome, before } = self;
+        let head = if *save == 1 { "as it is".to_owned() } else { format!("save {}", save - 1) };
+        let mut text = format!("\n{}, {head} ({:.1} s)\n", row.id(), took.as_secs_f64());
+        let stands = |text: &mut String| {
+            if let Some(before) = before {
+                *text += &format!("  the last one that was right: {}\n", microseconds(before.time.p50));
+            }
+        };
+        match outcome {
+            Outcome::Refused(error) => {
+                text += &indented("does not compile: ", error);
+                stands(&mut text);
+            }
+            Outcome::Wrong(fault) => {
+                text += &indented("WRONG: ", fault);
+                stands(&mut text);
+            }
+            Outcome::Right(now) => {
+                text += &now.text(case, before.as_ref());
+            }
+        }
+        text
+    }
+
+    fn json(&self) -> Value {
+        let Self { save, took, row, case, outcome, before } = self;
+        let (verdict, message, numbers) = match outcome {
+            Outcome::Refused(error) => ("refused", Some(error), None),
+            Outcome::Wrong(fault) => ("wrong", Some(fault), None),
+            Outcome::Right(numbers) => ("right", None, Some(numbers)),
+        };
+        json!({
+            "row": row.id(),
+            "save": save - 1,
+            "seconds": took.as_secs_f64(),
+            "verdict": verdict,
+            "message": message,
+            "timed_case": case,
+            "numbers": numbers.map(|numbers| numbers.json()),
+            "last_right": before.as_ref().map(Numbers::json),
+        })
+    }
+}
+
+impl Numbers {
+    fn text(&self, case: &str, before: Option<&Self>) -> String {
+        let Self { cases, agreement, time, clock, gflops, gigabytes, naive, best, roofline } = self;
+        let mut text = format!(
+            "  right    on {cases} cases: worst {:.1e} ({:.1} ulps, {:.2} of its bound){}\n",
+            agreement.worst,
+            agreement.ulps,
+            agreement.of_bound,
+            before.map(|before| format!("; before {:.1e}", before.agreement.worst)).unwrap_or_default()
+        );
+        text += &format!(
+            "  time     {} ({} to {}, {clock} clock) on {case}{}\n",
+            microseconds(time.p50),
+            microseconds(time.p20),
+            microseconds(time.p80),
+            before.map(|before| format!("; {}", change(&before.time, time))).unwrap_or_default()
+        );
+        let against = |what: &str, other: f64| {
+            format!("  against  {what}: {}, this takes {:.2} of that\n", microseconds(other), time.p50 / other)
+        };
+        text += &naive.map(|other| against("naive", other)).unwrap_or_default();
+        text += &best.map(|(id, other)| against(&format!("{id}, which is chosen here"), other)).unwrap_or_default();
+        text += &format!("  rate     {gflops:.2} GFLOP/s, {gigabytes:.2} GB/s");
+        if let Some([peak, bandwidth, share]) = roofline {
+            let wrong = if *share > 1.0 { "; above 100 %, so something is counted or measured wrong" } else { "" };
+            text += &format!(
+                ", {:.1} % of the roofline (measured: {peak:.1} GFLOP/s, {bandwidth:.1} GB/s){wrong}",
+                100.0 * share
+            );
+        }
+        text + "\n"
+    }
+
+    fn json(&self) -> Value {
+        let Self { cases, agreement, time, clock, gflops, gigabytes, naive, best, roofline } = self;
+        json!({
+            "cases": cases,
+            "worst": agreement.worst,
+            "ulps": agreement.ulps,
+            "of_bound": agreement.of_bound,
+            "nanoseconds": { "p20": time.p20, "p50": time.p50, "p80": time.p80 },
+            "clock": clock.to_string(),
+            "gflops": gflops,
+            "gigabytes": gigabytes,
+            "naive_nanoseconds": naive,
+            "chosen": best.map(|(id, _)| id),
+            "chosen_nanoseconds": best.map(|(_, time)| time),
+            "share_of_roofline": roofline.map(|[_, _, share]| share),
+        })
+    }
+}
+
+/// What became of a time, if that can be told from noise.
+fn change(before: &Percentiles, now: &Percentiles) -> String {
+    let was = microseconds(before.p50);
+    if before.p20 <= now.p80 && now.p20 <= before.p80 {
+        return format!("before {was}, no difference beyond the noise");
+    }
+    let change = 100.0 * (now.p50 - before.p50).abs() / before.p50;
+    format!("before {was}, {change:.1} % {}", if now.p50 < before.p50 { "less" } else { "MORE" })
+}
+
+fn microseconds(nanoseconds: f64) -> String {
+    format!("{:.1} us", nanoseconds / 1e3)
+}
+
+/// A message of several lines, carets in place.
+fn indented(head: &str, message: &str) -> String {
+    let lines: Vec<String> = message.lines().map(|line| format!("    {line}")).collect();
+    format!("  {head}\n{}\n", lines.join("\n")).replacen(": \n", ":\n", 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(p20: f64, p50: f64, p80: f64) -> Percentiles {
+        Percentiles { least: p20, p20, p50, p80 }
+    }
+
+    #[test]
+    fn a_change_is_told_from_noise() {
+        let before = times(90e3, 100e3, 110e3);
+        assert_eq!(change(&before, &times(40e3, 50e3, 60e3)), "before 100.0 us, 50.0 % less");
+        assert_eq!(change(&before, &times(140e3, 150e3, 160e3)), "before 100.0 us, 50.0 % MORE");
+        assert_eq!(change(&before, &times(60e3, 80e3, 95e3)), "before 100.0 us, no difference beyond the noise");
+    }
+
+    #[test]
+    fn the_shader_is_found_from_anywhere_in_a_checkout() {
+        let row = kernel_filter::one("dense.fwd.tiled").unwrap();
+        // Tests run in their package's folder.
+        let files = Files::find(row, None).unwrap();
+        let paths: Vec<&str> = files.0.iter().map(|(path, _)| *path).collect();
+        assert_eq!(paths, ["dense/fwd_tiled.wgsl", "shared/grid.wgsl", "shared/gemm_tile.wgsl"]);
+        let texts = files.read().unwrap();
+        assert_eq!(texts[0].1, row.source().text);
+        let own = Files::find(row, Some(Path::new("other.wgsl"))).unwrap();
+        assert_eq!((own.0.len(), own.0[0].1.as_path()), (3, Path::new("other.wgsl")));
+    }
+}
