@@ -159,9 +159,8 @@ fn nothing_is_left_to_fill_in() {
 
 #[test]
 fn errors_point_at_file_line_and_column() {
-    let shared = kernels::Source { path: "shared/fine.wgsl", text: "fn f() -> u32 {\n    return 1u;\n}\n" };
-    let broken =
-        kernels::Source { path: "op/broken.wgsl", text: "// header\nfn g() -> u32 {\n    return nothing;\n}\n" };
+    let shared = Source { path: "shared/fine.wgsl", text: "fn f() -> u32 {\n    return 1u;\n}\n" };
+    let broken = Source { path: "op/broken.wgsl", text: "// header\nfn g() -> u32 {\n    return nothing;\n}\n" };
     let error = Shader::compose(broken, &[shared]).expect_err("an unknown name").to_string();
     assert!(error.starts_with("op/broken.wgsl:3:12"), "{error}");
     assert!(error.contains("    return nothing;") && error.contains('^'), "{error}");
