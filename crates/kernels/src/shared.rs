@@ -14,6 +14,15 @@ pub const GEMM_TILE: Source = shader!("shared/gemm_tile.wgsl");
 /// A subgroup's tile of a matrix product, without barriers.
 pub const GEMM_SUBGROUP: Source = shader!("shared/gemm_subgroup.wgsl");
 
+/// The same in vec4s.
+pub const GEMM_SUBGROUP_VEC4: Source = shader!("shared/gemm_subgroup_vec4.wgsl");
+
+/// The same with twice the columns.
+pub const GEMM_SUBGROUP_WIDE: Source = shader!("shared/gemm_subgroup_wide.wgsl");
+
+/// Sine and cosine to a few units in the last place.
+pub const TRIGONOMETRY: Source = shader!("shared/trigonometry.wgsl");
+
 /// Mean and spread of a set of values from those of its parts.
 pub const MOMENTS: Source = shader!("shared/moments.wgsl");
 
