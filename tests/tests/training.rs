@@ -13,7 +13,7 @@ use trainer::network::Network;
 use trainer::progress::{Display, TrainingProgress};
 use trainer::recipe::{BUILT_IN, Recipe};
 use trainer::step::Step;
-use trainer::train::{Settings, Trainer};
+use trainer::train::{Records, Settings, Trainer};
 
 mod everything;
 
@@ -43,11 +43,12 @@ fn train(device: &Device, recipe: &Recipe, dataset: &Dataset, eager: bool) -> Ou
             device,
             recipe,
             dataset,
-            journal: Journal::create(folder.path()).expect("files"),
-            settings: Settings { log_every: Some(1), eager },
+            settings: Settings { log_every: Some(1), eager, ..Settings::default() },
             progress: TrainingProgress::new(Display::Quiet, recipe.train.epochs, 0),
+            start: None,
+            interrupt: None,
         }
-        .run(&model),
+        .run(&model, |_| Ok(Records::figures(Journal::create(folder.path())?))),
     )
     .expect("a run");
     let text = std::fs::read_to_string(folder.path().join("metrics.jsonl")).expect("metrics");

@@ -79,20 +79,28 @@ pub enum Error {
         limit: u32,
     },
     /// A buffer is larger than the device can bind.
-    #[error("a buffer of {bytes} bytes exceeds the device's limit of {limit}; use a smaller batch")]
+    #[error("{name} takes a buffer of {bytes} bytes, which exceeds the device's limit of {limit}; use a smaller batch")]
     BufferTooLarge {
+        /// What for.
+        name: String,
         /// What was asked for.
         bytes: u64,
         /// The device's limit.
         limit: u64,
     },
     /// The device has no memory left.
-    #[error("out of device memory while allocating {bytes} bytes ({live} bytes in use); use a smaller batch")]
+    #[error(
+        "out of device memory: {name} takes {bytes} bytes, {live} are in use (the largest: {largest}); use a smaller batch"
+    )]
     OutOfMemory {
+        /// What for.
+        name: String,
         /// What was asked for.
         bytes: u64,
         /// What this device had allocated by then.
         live: u64,
+        /// What most of that is for, with bytes.
+        largest: String,
     },
     /// The device is gone: a driver crash, an unplugged card, a reset.
     #[error("the device was lost: {0}")]

@@ -6,7 +6,7 @@ pub use sample::{Clock, Sample};
 
 use crate::adapter::{Wish, pick};
 use crate::kernel::{Prefer, Row};
-use crate::memory::{Pool, Tensor};
+use crate::memory::{Account, Pool, Tensor};
 use crate::{Binding, BindingKind, Error, Shader, layout, ops};
 use reference::{Access, Array, Direction, Operation, TensorSpec};
 use std::collections::{HashMap, VecDeque};
@@ -26,6 +26,8 @@ pub struct Options {
     /// Whether every allocation is filled with NaN first, so that a kernel which reads what nobody
     /// wrote is found out. Slow; for tests.
     pub poison: bool,
+    /// Most bytes of device memory to allocate for tensors. `None`: as many as there are.
+    pub memory: Option<u64>,
     /// How long to wait for the device. `None`: 3 minutes on software adapters, which compile a
     /// pipeline at its first dispatch, and 10 seconds on hardware.
     pub timeout: Option<Duration>,
@@ -36,7 +38,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { wish: Wish::default(), checks: true, poison: false, timeout: None, rows: Vec::new() }
+        Self { wish: Wish::default(), checks: true, poison: false, memory: None, timeout: None, rows: Vec::new() }
     }
 }
 
@@ -65,7 +67,7 @@ pub struct Gpu {
 }
 
 /// Where launches go and tensors come from.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Stream {
     pool: Arc<Pool>,
     pending: Mutex<Vec<Dispatch>>,
@@ -81,6 +83,7 @@ struct Inner {
     info: wgpu::AdapterInfo,
     checks: bool,
     poison: bool,
+    memory: Arc<Account>,
     timeout: Duration,
     rows: Vec<&'static dyn Row>,
     pipelines: Mutex<HashMap<RowKey, Arc<Compiled>>>,
@@ -129,6 +132,12 @@ pub(crate) struct Dispatch {
     groups: [u32; 3],
 }
 
+impl Stream {
+    fn new(memory: &Arc<Account>, recording: Option<Mutex<Vec<Tensor>>>) -> Self {
+        Self { pool: memory.pool(), pending: Mutex::default(), in_flight: Mutex::default(), recording }
+    }
+}
+
 impl Gpu {
     /// Opens the adapter that fits best, with its own limits and the optional features the kernels
     /// can use.
@@ -160,14 +169,17 @@ impl Gpu {
                 lost(Error::DeviceLost(format!("{reason:?}: {message}")));
             }
         });
+        let memory = Account::new(options.memory);
+        let account = Arc::clone(&memory);
         let uncaptured = set(&fault);
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| match error {
-            wgpu::Error::OutOfMemory { .. } => uncaptured(Error::OutOfMemory { bytes: 0, live: 0 }),
+            wgpu::Error::OutOfMemory { .. } => uncaptured(account.out_of_memory("something else", 0)),
             other => uncaptured(Error::Validation(other.to_string())),
         }));
 
         let software = info.device_type == wgpu::DeviceType::Cpu;
         let timeout = options.timeout.unwrap_or(Duration::from_secs(if software { 180 } else { 10 }));
+        let stream = Stream::new(&memory, None);
         Ok(Self {
             inner: Arc::new(Inner {
                 device,
@@ -175,6 +187,7 @@ impl Gpu {
                 info,
                 checks: options.checks,
                 poison: options.poison,
+                memory,
                 timeout,
                 rows: options.rows.clone(),
                 pipelines: Mutex::default(),
@@ -182,7 +195,7 @@ impl Gpu {
                 bind_groups: Mutex::default(),
                 fault,
             }),
-            stream: Arc::default(),
+            stream: Arc::new(stream),
         })
     }
 
@@ -211,7 +224,7 @@ impl Gpu {
     /// memory of its own for the tensors made through it, and refuses to upload, read or wait:
     /// there is nothing to wait for. [`Gpu::plan`] ends the recording.
     pub fn recorder(&self) -> Self {
-        let stream = Stream { recording: Some(Mutex::default()), ..Stream::default() };
+        let stream = Stream::new(&self.inner.memory, Some(Mutex::default()));
         Self { inner: Arc::clone(&self.inner), stream: Arc::new(stream) }
     }
 
@@ -292,8 +305,13 @@ impl Gpu {
 
     /// A tensor with arbitrary contents.
     pub fn empty(&self, spec: &TensorSpec) -> Result<Tensor, Error> {
+        self.empty_named(spec, &|| spec.to_string())
+    }
+
+    /// A tensor with arbitrary contents. The name appears where memory runs out.
+    pub fn empty_named(&self, spec: &TensorSpec, name: &dyn Fn() -> String) -> Result<Tensor, Error> {
         spec.check("tensor", "a tensor")?;
-        let buffer = Arc::new(self.stream.pool.take(&self.inner.device, spec.len())?);
+        let buffer = Arc::new(self.stream.pool.take(&self.inner.device, spec.len(), name)?);
         let tensor = Tensor { spec: spec.clone(), buffer, offset: 0, slack: 0 };
         if self.inner.poison && self.stream.recording.is_none() {
             self.write_words(&tensor, &vec![POISON; spec.len()])?;
@@ -354,12 +372,16 @@ impl Gpu {
         offset: u64,
         bytes: u64,
     ) -> Result<Vec<u8>, Error> {
+        let scope = self.inner.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let staging = self.inner.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("read-back"),
             size: bytes,
             usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
             mapped_at_creation: false,
         });
+        if now_or_never(scope.pop()).flatten().is_some() {
+            return Err(self.inner.memory.out_of_memory("a read-back", bytes));
+        }
         encoder.copy_buffer_to_buffer(from, offset, &staging, 0, bytes);
         let submission = self.inner.queue.submit([encoder.finish()]);
         let mapped = Arc::new(Mutex::new(Mapped::default()));
@@ -433,6 +455,9 @@ impl Gpu {
     }
 
     fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(), Error> {
+        if let Some(fault) = self.fault() {
+            return Err(fault);
+        }
         let timeout = self.inner.timeout;
         let waited =
             self.inner.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout: Some(timeout) });
@@ -441,9 +466,21 @@ impl Gpu {
         }
         match waited {
             Ok(_) => Ok(()),
-            Err(wgpu::PollError::Timeout) => Err(Error::Timeout(timeout)),
+            Err(wgpu::PollError::Timeout) => {
+                // From now on nothing waits for this device: neither another call nor the end of the program, for
+                // which the last handle would have to go.
+                std::mem::forget((self.inner.device.clone(), self.inner.queue.clone()));
+                Err(lock(&self.inner.fault).get_or_insert(Error::Timeout(timeout)).clone())
+            }
             Err(error) => Err(Error::Validation(error.to_string())),
         }
+    }
+
+    /// Gives the device up, whatever it is doing: everything that is asked of it from now on fails with
+    /// [`Error::DeviceLost`], as after a crash of its driver.
+    pub fn destroy(&self) {
+        lock(&self.inner.fault).get_or_insert(Error::DeviceLost("it was destroyed".into()));
+        self.inner.device.destroy();
     }
 
     fn fault(&self) -> Option<Error> {
@@ -502,7 +539,10 @@ impl Gpu {
         let scratch = launch
             .scratch
             .iter()
-            .map(|scratch| self.empty(&TensorSpec::plain([scratch.words])))
+            .map(|scratch| {
+                let name = || format!("{} (scratch of {})", scratch.name, row.id());
+                self.empty_named(&TensorSpec::plain([scratch.words]), &name)
+            })
             .collect::<Result<Vec<_>, _>>()?;
 
         for (index, (stage, grid)) in compiled.stages.iter().zip(&launch.grids).enumerate() {
@@ -771,7 +811,7 @@ pub(crate) fn now_or_never<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic elsewhere leaves these plain collections whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

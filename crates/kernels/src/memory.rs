@@ -1,18 +1,83 @@
 //! Device memory: buffers that return to a pool when nobody holds them any more.
 
 use crate::Error;
-use crate::gpu::now_or_never;
+use crate::gpu::{lock, now_or_never};
 use reference::TensorSpec;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Weak};
 
 /// The buffers nobody holds, by size. A training step asks for the same sizes in the same order
 /// every time, so after the first step it allocates nothing, and even gets the same buffers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pool {
     free: Mutex<HashMap<u64, Vec<wgpu::Buffer>>>,
     allocated: AtomicU64,
+    /// Number and bytes of the buffers that were allocated under a name.
+    names: Mutex<BTreeMap<String, (u64, u64)>>,
+    account: Arc<Account>,
+}
+
+/// All pools of a device.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pools: Mutex<Vec<Weak<Pool>>>,
+    /// Most bytes to allocate in all.
+    limit: u64,
+}
+
+impl Account {
+    /// Without pools yet. `limit` is the most bytes to allocate in all.
+    pub(crate) fn new(limit: Option<u64>) -> Arc<Self> {
+        Arc::new(Self { pools: Mutex::default(), limit: limit.unwrap_or(u64::MAX) })
+    }
+
+    /// A new pool.
+    pub(crate) fn pool(self: &Arc<Self>) -> Arc<Pool> {
+        let pool = Arc::new(Pool {
+            free: Mutex::default(),
+            allocated: AtomicU64::new(0),
+            names: Mutex::default(),
+            account: Arc::clone(self),
+        });
+        let mut pools = lock(&self.pools);
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.push(Arc::downgrade(&pool));
+        pool
+    }
+
+    fn pools(&self) -> Vec<Arc<Pool>> {
+        lock(&self.pools).iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Bytes allocated in all.
+    pub(crate) fn allocated(&self) -> u64 {
+        self.pools().iter().map(|pool| pool.allocated()).sum()
+    }
+
+    /// What the device has no memory for, and what has taken it.
+    pub(crate) fn out_of_memory(&self, name: &str, bytes: u64) -> Error {
+        const SHOWN: usize = 6;
+        let mut names: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        for pool in self.pools() {
+            for (name, (count, bytes)) in lock(&pool.names).iter() {
+                let sum = names.entry(name.clone()).or_default();
+                *sum = (sum.0 + count, sum.1 + bytes);
+            }
+        }
+        let mut names: Vec<_> = names.into_iter().collect();
+        names.sort_by_key(|(_, (_, bytes))| std::cmp::Reverse(*bytes));
+        let largest = names
+            .iter()
+            .take(SHOWN)
+            .map(|(name, (count, bytes))| match count {
+                1 => format!("{name} {bytes}"),
+                _ => format!("{name} {bytes} in {count} buffers"),
+            })
+            .collect::<Vec<_>>()
+            .join(", ");
+        Error::OutOfMemory { name: name.to_owned(), bytes, live: self.allocated(), largest }
+    }
 }
 
 impl Pool {
@@ -21,30 +86,42 @@ impl Pool {
         self.allocated.load(Ordering::Relaxed)
     }
 
-    /// A buffer of at least `words` words, with arbitrary contents.
-    pub(crate) fn take(self: &Arc<Self>, device: &wgpu::Device, words: usize) -> Result<Buffer, Error> {
+    /// A buffer of at least `words` words, with arbitrary contents. `name` says what for, should it be new.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        device: &wgpu::Device,
+        words: usize,
+        name: &dyn Fn() -> String,
+    ) -> Result<Buffer, Error> {
         let limits = device.limits();
         let limit = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
         // Rounded up so that neighbouring sizes (a last, smaller batch) can share.
         let bytes = (words.max(1) as u64 * 4).next_multiple_of(256);
         if bytes > limit {
-            return Err(Error::BufferTooLarge { bytes, limit });
+            return Err(Error::BufferTooLarge { name: name(), bytes, limit });
         }
-        let reused = self.free.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&bytes).and_then(Vec::pop);
+        let reused = lock(&self.free).get_mut(&bytes).and_then(Vec::pop);
         let raw = match reused {
             Some(raw) => raw,
             None => {
+                let name = name();
+                if self.account.allocated().saturating_add(bytes) > self.account.limit {
+                    return Err(self.account.out_of_memory(&name, bytes));
+                }
                 let scope = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
                 let raw = device.create_buffer(&wgpu::BufferDescriptor {
-                    label: None,
+                    label: Some(&name),
                     size: bytes,
                     usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
                     mapped_at_creation: false,
                 });
                 if now_or_never(scope.pop()).flatten().is_some() {
-                    return Err(Error::OutOfMemory { bytes, live: self.allocated() });
+                    return Err(self.account.out_of_memory(&name, bytes));
                 }
                 self.allocated.fetch_add(bytes, Ordering::Relaxed);
+                let mut names = lock(&self.names);
+                let sum = names.entry(name).or_default();
+                *sum = (sum.0 + 1, sum.1 + bytes);
                 raw
             }
         };
@@ -69,7 +146,7 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         // Commands recorded so far still use it. Whoever takes it next records later, and the
         // queue runs in order.
-        let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = lock(&self.pool.free);
         free.entry(self.raw.size()).or_default().push(self.raw.clone());
     }
 }

@@ -35,8 +35,13 @@ impl Tensor {
 impl Device {
     /// A tensor with arbitrary contents.
     pub fn empty(&self, spec: &TensorSpec) -> Result<Tensor, Error> {
+        self.empty_named(spec, &|| spec.to_string())
+    }
+
+    /// A tensor with arbitrary contents. The name appears where memory runs out.
+    pub fn empty_named(&self, spec: &TensorSpec, name: &dyn Fn() -> String) -> Result<Tensor, Error> {
         let storage = match self {
-            Self::Gpu(gpu) => Storage::Gpu(gpu.empty(spec)?),
+            Self::Gpu(gpu) => Storage::Gpu(gpu.empty_named(spec, name)?),
             Self::Reference => {
                 spec.check("tensor", "a tensor")?;
                 Storage::Host(Arc::new(Mutex::new(Array::zeros(spec))))
@@ -54,6 +59,13 @@ impl Device {
     /// A tensor with these contents, in the host layout.
     pub fn upload(&self, spec: &TensorSpec, array: Array<f32>) -> Result<Tensor, Error> {
         let tensor = self.empty(spec)?;
+        self.write(&tensor, array)?;
+        Ok(tensor)
+    }
+
+    /// A tensor with these contents, in the host layout. The name appears where memory runs out.
+    pub fn upload_named(&self, spec: &TensorSpec, array: Array<f32>, name: &str) -> Result<Tensor, Error> {
+        let tensor = self.empty_named(spec, &|| name.to_owned())?;
         self.write(&tensor, array)?;
         Ok(tensor)
     }

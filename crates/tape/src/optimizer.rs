@@ -1,5 +1,5 @@
 use crate::{Device, Error, Tensor};
-use reference::{Access, Direction, Operation, TensorSpec};
+use reference::{Access, Array, Direction, Operation, TensorSpec};
 
 /// Updates parameters in place by an operation with an `update` direction, whatever its name: the
 /// arguments `param`, `grad` and `rates` are handed in, the others it updates are its state, which
@@ -29,7 +29,8 @@ impl Optimizer {
             let mut state = Vec::new();
             for arg in op.signature(Direction::Update) {
                 if arg.access == Access::Update && arg.name != "param" {
-                    state.push((arg.name, device.zeros(&arg.spec)?));
+                    let name = format!("{}.{}", op.name(), arg.name);
+                    state.push((arg.name, device.upload_named(&arg.spec, Array::zeros(&arg.spec), &name)?));
                 }
             }
             slots.push(Slot { op, param: param.clone(), state });

@@ -102,7 +102,8 @@ impl Tape {
         for arg in op.signature(Direction::Fwd) {
             if arg.access == Access::Write {
                 let differentiable = outputs.is_empty() && wants_gradient;
-                let output = self.value(self.device.empty(&arg.spec)?, differentiable);
+                let output =
+                    self.value(self.device.empty_named(&arg.spec, &|| format!("{name}.{}", arg.name))?, differentiable);
                 outputs.push((arg.name, output.clone()));
                 args.push((arg.name, output));
             } else {
@@ -179,7 +180,9 @@ impl Tape {
             let mut tensors = Vec::with_capacity(signature.len());
             for arg in &signature {
                 tensors.push(match (arg.access, known.get(arg.name)) {
-                    (Access::Write, _) => self.device.empty(&arg.spec)?,
+                    (Access::Write, _) => {
+                        self.device.empty_named(&arg.spec, &|| format!("{}.{}", op.name(), arg.name))?
+                    }
                     (_, Some(tensor)) => tensor.clone(),
                     (_, None) => {
                         let direction = direction.name();

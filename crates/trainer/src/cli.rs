@@ -26,6 +26,7 @@ Examples:
   trainer train                            lenet5, 20 epochs
   trainer train depth3 --seed 1 --device gpu --backend vulkan
   trainer train depth2 --optimizer sgd --lr 0.05 --momentum 0.9
+  trainer train --resume runs/lenet5-20260101T120000Z
   trainer train lenet5 --init start.safetensors --order sequential --log-every 1 --max-steps 50";
 
 const EVAL_EXAMPLES: &str = "\
@@ -90,7 +91,8 @@ Examples:
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 runtime, 2 usage, 3 no adapter, 4 data missing or corrupt, 5 diverged,
-6 weights invalid, 7 device lost or out of memory";
+6 weights or checkpoint invalid, 7 device lost or out of memory, 130/143 interrupted by SIGINT/SIGTERM (after a
+checkpoint)";
 
 /// Trains the networks of published Fashion-MNIST reports on hand-written GPU kernels.
 #[derive(Clone, Debug, Parser)]
@@ -235,6 +237,15 @@ pub struct TrainArgs {
     /// Write the loss to metrics.jsonl every N steps
     #[arg(long, value_name = "N")]
     pub log_every: Option<NonZeroU64>,
+    /// Write a checkpoint every N steps, besides those after every epoch
+    #[arg(long, value_name = "N")]
+    pub checkpoint_every: Option<NonZeroU64>,
+    /// Go on with the run in this folder from its newest checkpoint; --epochs and --max-steps may extend it
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["recipe", "init", "out"])]
+    pub resume: Option<PathBuf>,
+    /// What to do about a step that leaves NaN or infinity behind
+    #[arg(long, value_enum, default_value_t)]
+    pub on_nan: OnNan,
     /// Run every step through the tape instead of replaying a recorded one: slower, the same numbers
     #[arg(long)]
     pub eager: bool,
@@ -247,6 +258,16 @@ pub struct TrainArgs {
     /// Changes to the recipe.
     #[command(flatten)]
     pub overrides: Overrides,
+}
+
+/// What to do about a step that leaves NaN or infinity behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnNan {
+    /// End the run; its last checkpoint stays
+    #[default]
+    Stop,
+    /// Undo the step, pass over its batch and go on, unless it happens again and again
+    Skip,
 }
 
 /// Changes to a recipe.
@@ -680,6 +701,9 @@ impl Cli {
                 overrides: Overrides { epochs: Some(2), ..Overrides::default() },
                 init: None,
                 log_every: None,
+                checkpoint_every: None,
+                resume: None,
+                on_nan: OnNan::Stop,
                 eager: false,
                 out: None,
                 quiet: false,

@@ -1,12 +1,16 @@
 //! Exit codes.
 
+use crate::checkpoint::CheckpointError;
 use crate::cli::UsageError;
+use crate::interrupt::{Interrupted, Signal};
 use crate::kernels_check::ChecksFailed;
 use crate::network::NetworkError;
 use crate::recipe::RecipeError;
 use crate::run_folder::RunFolderError;
+use crate::step::Origin;
 use crate::weights::WeightsError;
 use std::error::Error;
+use std::path::PathBuf;
 
 /// Why the program ends without success. The discriminant is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,26 +20,70 @@ pub enum Failure {
     Runtime = 1,
     /// The command line or the recipe asks for something that does not exist or cannot be.
     Usage = 2,
-    /// No GPU adapter.
+    /// No GPU adapter, or none with what is needed.
     NoAdapter = 3,
     /// The data is missing or corrupt.
     Data = 4,
-    /// The loss is no longer finite.
+    /// NaN or infinity turned up.
     Diverged = 5,
-    /// Weights cannot be read, or do not fit the network.
+    /// Weights or checkpoints cannot be read, or do not fit the network.
     Weights = 6,
     /// The device was lost, hangs, or has no memory left.
     Device = 7,
+    /// SIGINT asked to stop.
+    Interrupted = 130,
+    /// SIGTERM asked to stop.
+    Terminated = 143,
 }
 
-/// The loss is no longer a number.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("training diverged: the loss is {loss} after step {step}; a lower learning rate may help")]
-pub struct Diverged {
-    /// Counted from 1.
-    pub step: u64,
-    /// Infinite or NaN.
-    pub loss: f64,
+/// Training left the numbers.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Diverged {
+    /// A step left something behind that is not finite.
+    #[error("training diverged in step {step} (epoch {epoch}): {}{}", first(origin), advice(*.skipped, run))]
+    InStep {
+        /// Counted from 1.
+        step: u64,
+        /// From 1.
+        epoch: u64,
+        /// What was not finite first; `None` if that could not be repeated.
+        origin: Option<Origin>,
+        /// Batches in a row that were passed over before this one.
+        skipped: u64,
+        /// The folder with the checkpoints from before.
+        run: Option<PathBuf>,
+    },
+    /// All weights are finite, but what they give is not.
+    #[error("training diverged: after step {steps} the loss on the {images} images is not finite{}; a lower learning rate may help",
+        .layer.as_ref().map(|layer| format!(", the first to give no number is layer {layer}")).unwrap_or_default())]
+    InUse {
+        /// Taken.
+        steps: u64,
+        /// Which.
+        images: &'static str,
+        /// The first layer whose output is not finite.
+        layer: Option<String>,
+    },
+}
+
+fn first(origin: &Option<Origin>) -> String {
+    match origin {
+        Some(origin) => origin.to_string(),
+        None => "a number was not finite, and was when the step was repeated; the device may be faulty".to_owned(),
+    }
+}
+
+fn advice(skipped: u64, run: &Option<PathBuf>) -> String {
+    let mut advice = "; a lower learning rate may help".to_owned();
+    if skipped > 0 {
+        advice += &format!(", the {skipped} batches before it were skipped in vain");
+    } else if let Some(run) = run {
+        let run = run.display();
+        advice += &format!(
+            "; or go on from the last checkpoint and past this batch: trainer train --resume {run} --on-nan skip"
+        );
+    }
+    advice
 }
 
 impl Failure {
@@ -61,8 +109,21 @@ impl Failure {
             return Some(if unwritable { Self::Runtime } else { Self::Weights });
         }
         if let Some(error) = error.downcast_ref::<RunFolderError>() {
-            let refused = matches!(error, RunFolderError::Io { .. });
+            let refused = matches!(error, RunFolderError::Io { .. } | RunFolderError::NoRoom { .. });
             return Some(if refused { Self::Runtime } else { Self::Usage });
+        }
+        if let Some(error) = error.downcast_ref::<CheckpointError>() {
+            return Some(match error {
+                CheckpointError::Unwritable { .. } => Self::Runtime,
+                CheckpointError::Differs { .. } | CheckpointError::None { .. } => Self::Usage,
+                CheckpointError::Invalid { .. } => Self::Weights,
+            });
+        }
+        if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+            return Some(match interrupted.signal {
+                Signal::Interrupt => Self::Interrupted,
+                Signal::Terminate => Self::Terminated,
+            });
         }
         let usage = error.is::<UsageError>()
             || error.is::<RecipeError>()
@@ -89,7 +150,10 @@ impl Failure {
     fn of_kernels(error: &kernels::Error) -> Self {
         use kernels::Error;
         match error {
-            Error::NoAdapter { .. } | Error::NoDevice { .. } => Self::NoAdapter,
+            // An adapter that lacks what a kernel needs is no adapter for it.
+            Error::NoAdapter { .. } | Error::NoDevice { .. } | Error::NotSupported { .. } | Error::NoKernel { .. } => {
+                Self::NoAdapter
+            }
             Error::OutOfMemory { .. } | Error::BufferTooLarge { .. } | Error::DeviceLost(_) | Error::Timeout(_) => {
                 Self::Device
             }
@@ -110,7 +174,7 @@ mod tests {
     fn every_kind_of_error_has_its_code() {
         let impossible = || reference::Error::ZeroSize { op: "conv2d", what: "n" };
         let lost = || kernels::Error::DeviceLost("reset".to_owned());
-        let memory = kernels::Error::OutOfMemory { bytes: 1, live: 0 };
+        let memory = kernels::Error::OutOfMemory { name: String::new(), bytes: 1, live: 0, largest: String::new() };
         let none = kernels::Error::NoAdapter { reason: String::new(), advice: "" };
         let cases: Vec<(anyhow::Error, u8)> = vec![
             (anyhow::anyhow!("anything"), 1),
@@ -129,7 +193,14 @@ mod tests {
             (RunFolderError::Io { path: "x".into(), error: std::io::Error::other("") }.into(), 1),
             (none.into(), 3),
             (fashion_mnist::Error::NoCacheFolder.into(), 4),
-            (Diverged { step: 1, loss: f64::NAN }.into(), 5),
+            (Diverged::InStep { step: 1, epoch: 1, origin: None, skipped: 0, run: None }.into(), 5),
+            (Diverged::InUse { steps: 1, images: "test", layer: None }.into(), 5),
+            (kernels::Error::NotSupported { id: "", reason: String::new() }.into(), 3),
+            (CheckpointError::Unwritable { path: "x".into(), error: std::io::Error::other("") }.into(), 1),
+            (CheckpointError::None { folder: "x".into() }.into(), 2),
+            (CheckpointError::Invalid { refused: vec![] }.into(), 6),
+            (Interrupted { signal: Signal::Interrupt, steps: 1, run: None }.into(), 130),
+            (Interrupted { signal: Signal::Terminate, steps: 1, run: None }.into(), 143),
             (ChecksFailed::Rows { failed: 1, rows: 2 }.into(), 1),
             (ChecksFailed::Nothing { rows: 2 }.into(), 1),
             (crate::weights::load(Path::new("no/such/file"), &[]).unwrap_err().into(), 6),

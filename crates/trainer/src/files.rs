@@ -28,27 +28,58 @@ pub fn write_atomically(path: &Path, bytes: &[u8], existing: Existing) -> io::Re
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut file = sibling(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
+    let file = Sibling::write(folder, bytes)?;
     match existing {
-        Existing::Replace => file.persist(path)?,
-        Existing::Keep => file.persist_noclobber(path)?,
-    };
-    // The name is part of the folder; where folders cannot be synced, that is all there is to do.
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
+        Existing::Replace => file.replace(path)?,
+        Existing::Keep => file.0.persist_noclobber(path).map(drop)?,
     }
+    sync_folder(folder);
     Ok(())
 }
 
-fn sibling(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".selvedge-").suffix(".part");
-    // Temporary files are private by default; this one is to become an ordinary file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
+const PREFIX: &str = ".selvedge-";
+const SUFFIX: &str = ".part";
+
+/// A file without its name yet, whole and on the disk. It goes with this value unless it is given its name.
+#[derive(Debug)]
+pub struct Sibling(NamedTempFile);
+
+impl Sibling {
+    /// Writes and syncs a file in the folder that it is to stay in.
+    pub fn write(folder: &Path, bytes: &[u8]) -> io::Result<Self> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(PREFIX).suffix(SUFFIX);
+        // Temporary files are private by default; this one is to become an ordinary file.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        Ok(Self(file))
+    }
+
+    /// Gives it its name, in place of what has it.
+    pub fn replace(self, path: &Path) -> io::Result<()> {
+        Ok(self.0.persist(path).map(drop)?)
+    }
+}
+
+/// Makes names last: they are part of the folder. Where folders cannot be synced, there is nothing more to do.
+pub fn sync_folder(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+}
+
+/// Removes files that never got their names because their writer was killed.
+pub fn remove_leftovers(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {
+            // Room is all that is lost if it stays.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ impl Images {
             Normalise::Symmetric => (2.0 / 255.0, -1.0),
         };
         Ok(Self {
-            pixels: device.upload(&TensorSpec::index([words.len()]), Array::Index(words))?,
+            pixels: device.upload_named(&TensorSpec::index([words.len()]), Array::Index(words), "images")?,
             classes: device.upload(&TensorSpec::index([classes.len()]), Array::Index(classes))?,
             total: split.len(),
             scale,

@@ -1,8 +1,9 @@
 //! Trains the networks of published Fashion-MNIST reports on hand-written WGSL kernels.
 //!
 //! A [`recipe`] describes a run; a [`network`] is what its layers amount to. A run leaves a [`run_folder`] with its
-//! configuration, [`metrics`], [`weights`] and [`summary`].
+//! configuration, [`metrics`], [`checkpoint`]s, [`weights`] and [`summary`].
 
+pub mod checkpoint;
 pub mod cli;
 pub mod commands;
 mod completions;
@@ -16,6 +17,7 @@ pub mod exit;
 pub mod files;
 pub mod images;
 mod initialise;
+pub mod interrupt;
 mod kernel_filter;
 mod kernels_check;
 mod kernels_list;
@@ -32,6 +34,7 @@ mod overrides;
 mod plain;
 pub mod progress;
 pub mod recipe;
+pub mod run;
 pub mod run_folder;
 mod similar;
 pub mod step;

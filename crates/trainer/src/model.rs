@@ -42,7 +42,7 @@ impl Model {
             .parameters()
             .iter()
             .zip(values)
-            .map(|(parameter, values)| device.upload(&parameter.spec, Array::Real(values)))
+            .map(|(parameter, values)| device.upload_named(&parameter.spec, Array::Real(values), &parameter.name))
             .collect::<Result<_, _>>()?;
         Ok(Self { network, parameters })
     }
@@ -74,13 +74,24 @@ impl Model {
 
     /// Runs the network on images and records it on the tape.
     pub fn forward(&self, tape: &Tape, x: &Tensor, pass: Pass<'_>) -> Result<Forward, Error> {
+        self.forward_seen(tape, x, pass, |_, _| ())
+    }
+
+    /// The same; `seen` is shown the output of every layer, with the layer's index.
+    pub fn forward_seen(
+        &self,
+        tape: &Tape,
+        x: &Tensor,
+        pass: Pass<'_>,
+        mut seen: impl FnMut(usize, &Var),
+    ) -> Result<Forward, Error> {
         let specs = self.network.parameters().iter().zip(&self.parameters);
         let parameters: Vec<Var> = specs
             .map(|(spec, tensor)| if spec.trainable { tape.leaf(tensor) } else { tape.constant(tensor) })
             .collect();
         let counter = pass.dropout.map(|counter| tape.constant(counter));
         let mut x = tape.constant(x);
-        for layer in self.network.layers() {
+        for (index, layer) in self.network.layers().iter().enumerate() {
             x = match *layer {
                 Layer::Conv { weight, bias, h, w, .. } => {
                     tape.conv2d(&x, &parameters[weight], &parameters[bias], h, w)?
@@ -99,6 +110,7 @@ impl Model {
                     _ => x,
                 },
             };
+            seen(index, &x);
         }
         Ok(Forward { logits: x, parameters })
     }

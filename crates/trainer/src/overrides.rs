@@ -6,7 +6,11 @@ use crate::recipe::{LayerSpec, Optimizer, Recipe};
 impl TrainArgs {
     /// The recipe to train, changed by the other flags and checked.
     pub fn recipe(&self) -> anyhow::Result<Recipe> {
-        let mut recipe = Recipe::find(&self.recipe)?;
+        self.changed(Recipe::find(&self.recipe)?)
+    }
+
+    /// A recipe changed by the other flags and checked.
+    pub fn changed(&self, mut recipe: Recipe) -> anyhow::Result<Recipe> {
         self.overrides.apply(&mut recipe)?;
         recipe.check()?;
         Ok(recipe)

@@ -1,10 +1,11 @@
 //! The folder a run leaves behind.
 
-use crate::files::{Existing, write_atomically};
+use crate::checkpoint::Store;
+use crate::files::{Existing, remove_leftovers, write_atomically};
 use crate::metrics::Journal;
 use crate::recipe::{Recipe, RecipeError};
 use crate::summary::Summary;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const CONFIG: &str = "config.toml";
 const WEIGHTS: &str = "model.safetensors";
 const SUMMARY: &str = "summary.json";
+const LOCK: &str = ".lock";
 
 /// A folder that holds a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,31 @@ pub enum RunFolderError {
         path: PathBuf,
         /// What was found there.
         file: &'static str,
+    },
+    /// The folder holds a run that can go on.
+    #[error(
+        "{0} holds an unfinished run; go on with it: trainer train --resume {0}; or name another folder with --out",
+        path.display()
+    )]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process trains there.
+    #[error("{} is in use: another process trains there", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The disk is too full.
+    #[error("{}: {free} bytes are free, but the run takes about {needed} with its checkpoints", path.display())]
+    NoRoom {
+        /// The folder.
+        path: PathBuf,
+        /// Bytes free.
+        free: u64,
+        /// Bytes that checkpoints and weights take.
+        needed: u64,
     },
     /// The path is a file.
     #[error("{} is not a folder", path.display())]
@@ -61,26 +88,65 @@ pub enum RunFolderError {
     },
 }
 
+/// Keeps other processes from training in the same folder. Ends with this value, or with the process.
+#[derive(Debug)]
+pub struct RunLock(#[expect(dead_code, reason = "closing the file ends the lock")] Option<File>);
+
 impl RunFolder {
-    /// A new folder: `out`, or one below `runs` in the working folder named after recipe and time. Writes the recipe
-    /// into it, which marks it as taken.
-    pub fn create(out: Option<&Path>, recipe: &Recipe, now: SystemTime) -> Result<Self, RunFolderError> {
+    /// A new folder, locked: `out`, or one below `runs` in the working folder named after recipe and time. It holds no
+    /// run before [`RunFolder::write_config`].
+    pub fn create(out: Option<&Path>, recipe: &Recipe, now: SystemTime) -> Result<(Self, RunLock), RunFolderError> {
         let folder = match out {
             Some(path) => Self::prepare(path)?,
             None => Self::create_below(Path::new("runs"), &format!("{}-{}", recipe.name, timestamp(now)))?,
         };
-        let path = folder.file(CONFIG);
-        let written = recipe
-            .to_toml()
-            .map_err(io::Error::other)
-            .and_then(|text| write_atomically(&path, text.as_bytes(), Existing::Keep));
-        match written {
-            Ok(()) => Ok(folder),
+        let lock = folder.lock()?;
+        // Another run may have come first.
+        Self::vacant(&folder.path)?;
+        Ok((folder, lock))
+    }
+
+    /// Writes the recipe, which makes the folder one that holds a run.
+    pub fn write_config(&self, recipe: &Recipe, existing: Existing) -> Result<(), RunFolderError> {
+        let path = self.file(CONFIG);
+        let text = recipe.to_toml().map_err(io::Error::other);
+        match text.and_then(|text| write_atomically(&path, text.as_bytes(), existing)) {
+            Ok(()) => Ok(()),
             // Another run came first.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(RunFolderError::Occupied { path: folder.path, file: CONFIG })
+                Err(RunFolderError::Occupied { path: self.path.clone(), file: CONFIG })
             }
             Err(error) => Err(RunFolderError::Io { path, error }),
+        }
+    }
+
+    /// Takes back what [`RunFolder::create`] and the first checkpoint left, as far as it is empty or theirs: there is
+    /// no run after all.
+    pub fn abandon(&self) {
+        // Whatever cannot be removed does no harm: without the recipe the folder counts as vacant.
+        let _ = fs::remove_file(self.file(LOCK));
+        let _ = fs::remove_dir(self.file(Store::FOLDER));
+        let _ = fs::remove_dir(&self.path);
+    }
+
+    fn lock(&self) -> Result<RunLock, RunFolderError> {
+        let path = self.file(LOCK);
+        let file = File::options().write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(|error| RunFolderError::Io { path, error })?;
+        match file.try_lock() {
+            Ok(()) => Ok(RunLock(Some(file))),
+            Err(TryLockError::WouldBlock) => Err(RunFolderError::Busy { path: self.path.clone() }),
+            // Some file systems have no locks.
+            Err(TryLockError::Error(_)) => Ok(RunLock(None)),
+        }
+    }
+
+    /// Refuses a disk with less room than so many bytes.
+    pub fn require_room(&self, needed: u64) -> Result<(), RunFolderError> {
+        match fs4::available_space(&self.path) {
+            Ok(free) if free < needed => Err(RunFolderError::NoRoom { path: self.path.clone(), free, needed }),
+            // Where it cannot be known, writing will show.
+            _ => Ok(()),
         }
     }
 
@@ -97,13 +163,16 @@ impl RunFolder {
         if path.exists() && !path.is_dir() {
             return Err(RunFolderError::NotAFolder { path: folder.path });
         }
-        for file in [CONFIG, Journal::METRICS, Journal::TIMINGS, WEIGHTS, SUMMARY] {
-            // A link that leads nowhere is occupied, too.
-            if folder.file(file).symlink_metadata().is_ok() {
-                return Err(RunFolderError::Occupied { path: folder.path, file });
+        // A link that leads nowhere is occupied, too.
+        let there = |file: &&str| folder.file(file).symlink_metadata().is_ok();
+        let files = [CONFIG, Journal::METRICS, Journal::TIMINGS, WEIGHTS, SUMMARY];
+        match files.into_iter().find(there) {
+            None => Ok(()),
+            Some(CONFIG) if !there(&SUMMARY) && Store::any(path) => {
+                Err(RunFolderError::Unfinished { path: folder.path })
             }
+            Some(file) => Err(RunFolderError::Occupied { path: folder.path, file }),
         }
-        Ok(())
     }
 
     /// A folder that did not exist before, numbered if runs start in the same second.
@@ -123,6 +192,19 @@ impl RunFolder {
 
     /// The folder of a finished run.
     pub fn open(path: &Path) -> Result<Self, RunFolderError> {
+        Self::with(path, &[CONFIG, WEIGHTS])
+    }
+
+    /// The folder of a run that may be unfinished, locked. What an interrupted write left behind is removed.
+    pub fn resume(path: &Path) -> Result<(Self, RunLock), RunFolderError> {
+        let folder = Self::with(path, &[CONFIG])?;
+        let lock = folder.lock()?;
+        remove_leftovers(path);
+        Ok((folder, lock))
+    }
+
+    /// A folder with these files.
+    fn with(path: &Path, files: &[&'static str]) -> Result<Self, RunFolderError> {
         let folder = Self { path: path.to_owned() };
         match path.metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -132,7 +214,7 @@ impl RunFolder {
             Ok(metadata) if !metadata.is_dir() => return Err(RunFolderError::NotAFolder { path: folder.path }),
             Ok(_) => {}
         }
-        for file in [CONFIG, WEIGHTS] {
+        for &file in files {
             if !folder.file(file).is_file() {
                 return Err(RunFolderError::NoRun { path: folder.path, file });
             }
@@ -155,9 +237,9 @@ impl RunFolder {
         self.file(WEIGHTS)
     }
 
-    /// Begins `metrics.jsonl` and `timings.jsonl`.
-    pub fn journal(&self) -> Result<Journal, RunFolderError> {
-        Journal::create(&self.path).map_err(|error| RunFolderError::Io { path: self.path.clone(), error })
+    /// The summary of a finished run. `None` where there is none that can be read.
+    pub fn summary(&self) -> Option<Summary> {
+        serde_json::from_slice(&fs::read(self.file(SUMMARY)).ok()?).ok()
     }
 
     /// Writes `summary.json`.
@@ -199,7 +281,6 @@ fn date(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Record;
     use crate::summary::tests::summary;
     use std::time::Duration;
 
@@ -211,13 +292,17 @@ mod tests {
     fn a_run_folder_holds_what_was_put_there() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("deep/run");
-        let run = RunFolder::create(Some(&path), &recipe(), UNIX_EPOCH).unwrap();
+        let (run, _lock) = RunFolder::create(Some(&path), &recipe(), UNIX_EPOCH).unwrap();
+        assert!(matches!(RunFolder::resume(&path), Err(RunFolderError::NoRun { file: CONFIG, .. })));
+        run.write_config(&recipe(), Existing::Keep).unwrap();
         assert_eq!(run.recipe().unwrap(), recipe());
-        run.journal().unwrap().metrics.write(&Record::Step { step: 1, loss: 2.0 }).unwrap();
+        assert!(matches!(RunFolder::resume(&path), Err(RunFolderError::Busy { .. })));
+        assert_eq!(run.summary(), None);
         run.write_summary(&summary()).unwrap();
         run.write_summary(&summary()).unwrap();
         let text = fs::read_to_string(path.join("summary.json")).unwrap();
         assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), summary());
+        assert_eq!(run.summary(), Some(summary()));
 
         assert!(matches!(RunFolder::open(&path), Err(RunFolderError::NoRun { file: WEIGHTS, .. })));
         fs::write(run.weights(), b"").unwrap();
@@ -227,7 +312,7 @@ mod tests {
     #[test]
     fn a_run_is_never_written_over() {
         let scratch = tempfile::tempdir().unwrap();
-        let create = || RunFolder::create(Some(scratch.path()), &recipe(), UNIX_EPOCH);
+        let create = || RunFolder::create(Some(scratch.path()), &recipe(), UNIX_EPOCH).map(|(folder, _)| folder);
         for file in [CONFIG, Journal::METRICS, Journal::TIMINGS, WEIGHTS, SUMMARY] {
             let path = scratch.path().join(file);
             fs::write(&path, b"").unwrap();
@@ -235,8 +320,31 @@ mod tests {
             fs::remove_file(path).unwrap();
         }
         fs::write(scratch.path().join("notes.txt"), b"").unwrap();
-        create().unwrap();
+        create().unwrap().write_config(&recipe(), Existing::Keep).unwrap();
         assert!(matches!(create(), Err(RunFolderError::Occupied { file: CONFIG, .. })));
+        fs::create_dir(scratch.path().join("checkpoints")).unwrap();
+        fs::write(scratch.path().join("checkpoints/previous.safetensors"), b"").unwrap();
+        assert!(matches!(create(), Err(RunFolderError::Unfinished { .. })));
+        fs::write(scratch.path().join(SUMMARY), b"").unwrap();
+        assert!(matches!(create(), Err(RunFolderError::Occupied { file: CONFIG, .. })));
+    }
+
+    #[test]
+    fn only_one_trains_in_a_folder() {
+        let scratch = tempfile::tempdir().unwrap();
+        let create = || RunFolder::create(Some(scratch.path()), &recipe(), UNIX_EPOCH);
+        let first = create().unwrap();
+        assert!(matches!(create(), Err(RunFolderError::Busy { .. })));
+        drop(first);
+        create().unwrap();
+    }
+
+    #[test]
+    fn too_little_room_is_told() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (run, _lock) = RunFolder::create(Some(scratch.path()), &recipe(), UNIX_EPOCH).unwrap();
+        run.require_room(0).unwrap();
+        assert!(matches!(run.require_room(u64::MAX), Err(RunFolderError::NoRoom { .. })));
     }
 
     #[test]

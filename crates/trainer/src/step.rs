@@ -1,11 +1,13 @@
 //! One training step, and everything it works on.
 
 use crate::images::{Images, Visit};
-use crate::model::{Model, Pass};
+use crate::model::{Forward, Model, Pass};
+use crate::network::Network;
 use crate::recipe::Recipe;
 use reference::ops::BatchNormMode;
-use reference::{Array, Direction, TensorSpec};
-use tape::{Device, Error, Optimizer, Tape, Tensor};
+use reference::{Access, Array, Direction, TensorSpec};
+use std::fmt;
+use tape::{Device, Error, Gradients, Optimizer, Tape, Tensor, Var};
 
 /// A training step with all it works on already on the device.
 #[derive(Debug)]
@@ -39,18 +41,68 @@ impl<'a> Step<'a> {
     /// One step on the next `n` images. Returned: `[sum of losses, correct predictions]` of them, before the update.
     /// Uploads nothing and waits for nothing, so it can be recorded.
     pub fn run(&self, device: &Device, n: usize) -> Result<Tensor, Error> {
+        let derived = self.derive(device, n, |_, _| ())?;
+        self.update(device, n, &derived)?;
+        Ok(derived.metrics.tensor().clone())
+    }
+
+    /// Forward and backward. `seen` is shown the output of every layer.
+    fn derive(&self, device: &Device, n: usize, seen: impl FnMut(usize, &Var)) -> Result<Derived, Error> {
         let (x, labels) = self.images.gather(device, self.visit, n)?;
         let tape = Tape::new(device);
         let pass = Pass { batch_norm: BatchNormMode::Training, dropout: Some(&self.visit.counter) };
-        let forward = self.model.forward(&tape, &x, pass)?;
+        let forward = self.model.forward_seen(&tape, &x, pass, seen)?;
         let (loss, metrics) = tape.softmax_cross_entropy(&forward.logits, &tape.constant(&labels))?;
         let gradients = tape.backward_from(&loss, &self.one)?;
+        Ok(Derived { forward, loss, metrics, gradients })
+    }
+
+    fn update(&self, device: &Device, n: usize, derived: &Derived) -> Result<(), Error> {
         // After the last reader of this step's counter, before the first reader of its rates.
         let schedule = self.recipe.optimizer.schedule(n)?;
         device.run(&schedule, Direction::Update, &[&self.visit.counter, &self.rates])?;
-        let grads: Vec<Option<&Tensor>> = self.model.gradients(&forward, &gradients).map(|(_, grad)| grad).collect();
-        self.optimizer.step(device, &self.rates, &grads)?;
-        Ok(metrics.tensor().clone())
+        let grads: Vec<Option<&Tensor>> =
+            self.model.gradients(&derived.forward, &derived.gradients).map(|(_, grad)| grad).collect();
+        self.optimizer.step(device, &self.rates, &grads)
+    }
+
+    /// One step, looking at everything on its way: what first is not finite. Forward, then backward, then what the
+    /// update leaves behind.
+    pub async fn inspect(&self, device: &Device, n: usize) -> Result<Option<Origin>, Error> {
+        let names = self.model.network().names();
+        let mut outputs: Vec<(usize, Var)> = Vec::new();
+        let derived = self.derive(device, n, |layer, output| outputs.push((layer, output.clone())))?;
+        for (layer, output) in &outputs {
+            if !is_finite(device, output.tensor()).await? {
+                return Ok(Some(Origin::Output(names[*layer].clone())));
+            }
+        }
+        if !is_finite(device, derived.loss.tensor()).await? || !is_finite(device, derived.metrics.tensor()).await? {
+            return Ok(Some(Origin::Loss));
+        }
+        let parameters: Vec<_> = self.model.gradients(&derived.forward, &derived.gradients).collect();
+        for (layer, output) in outputs.iter().rev() {
+            let layer = &names[*layer];
+            if let Some(gradient) = derived.gradients.get(output)
+                && !is_finite(device, gradient).await?
+            {
+                return Ok(Some(Origin::Gradient(format!("the output of {layer}"))));
+            }
+            for (name, gradient) in &parameters {
+                if let Some(gradient) = gradient.filter(|_| name.split('.').next() == Some(layer.as_str()))
+                    && !is_finite(device, gradient).await?
+                {
+                    return Ok(Some(Origin::Gradient((*name).to_owned())));
+                }
+            }
+        }
+        self.update(device, n, &derived)?;
+        for (name, tensor) in self.state() {
+            if !is_finite(device, tensor).await? {
+                return Ok(Some(Origin::Update(name)));
+            }
+        }
+        Ok(None)
     }
 
     /// Everything that one step leaves for the next, apart from the counter: parameters, running statistics, the
@@ -66,4 +118,58 @@ impl<'a> Step<'a> {
         );
         state
     }
+}
+
+/// What forward and backward leave for the update.
+struct Derived {
+    forward: Forward,
+    loss: Var,
+    metrics: Var,
+    gradients: Gradients,
+}
+
+async fn is_finite(device: &Device, tensor: &Tensor) -> Result<bool, Error> {
+    Ok(match device.read(tensor).await? {
+        Array::Real(values) => values.iter().all(|value| value.is_finite()),
+        Array::Index(_) => true,
+    })
+}
+
+/// Where the first number that is not finite stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// In what a layer gave.
+    Output(String),
+    /// In the loss of finite logits.
+    Loss,
+    /// In a gradient.
+    Gradient(String),
+    /// In a parameter or the optimiser's state after the update, all gradients being finite.
+    Update(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Output(layer) => write!(f, "the output of layer {layer} is not finite"),
+            Self::Loss => f.write_str("the loss is not finite, all outputs of layers are"),
+            Self::Gradient(of) => write!(f, "the gradient of {of} is not finite"),
+            Self::Update(of) => write!(f, "{of} is not finite after the update, its gradient is"),
+        }
+    }
+}
+
+/// Names and dimensions of [`Step::state`].
+pub fn layout(network: &Network, recipe: &Recipe) -> Result<Vec<(String, Vec<usize>)>, reference::Error> {
+    let parameters = network.parameters();
+    let mut layout: Vec<(String, Vec<usize>)> =
+        parameters.iter().map(|parameter| (parameter.name.clone(), parameter.spec.dims.clone())).collect();
+    for parameter in parameters.iter().filter(|parameter| parameter.trainable) {
+        for arg in recipe.optimizer.update(&parameter.spec)?.signature(Direction::Update) {
+            if arg.access == Access::Update && arg.name != "param" {
+                layout.push((format!("{}/{}", parameter.name, arg.name), arg.spec.dims));
+            }
+        }
+    }
+    Ok(layout)
 }

@@ -1,25 +1,41 @@
 //! The training loop.
 
+mod divergence;
+mod records;
 mod session;
 mod state;
 
+pub use records::Records;
+pub use session::layout;
 pub use state::{Best, LoopState};
 
+use crate::checkpoint::{Names, Snapshot};
+use crate::cli::OnNan;
+use crate::console;
 use crate::evaluate::evaluate;
+use crate::evaluation::Evaluation;
 use crate::exit::Diverged;
 use crate::images::{Images, Visit};
-use crate::metrics::{Epoch, Journal, Record, Scores, Timing};
+use crate::interrupt::{Interrupt, Interrupted};
+use crate::metrics::{Epoch, Record, Scores, Timing};
 use crate::model::Model;
 use crate::progress::TrainingProgress;
 use crate::recipe::Recipe;
 use crate::step::Step;
 use fashion_mnist::{Dataset, SplitError, split_validation};
-use session::Session;
+use session::{Session, TOTALS_EPOCH, TOTALS_LOG, Totals};
 use std::time::{Duration, Instant};
 use tape::Device;
 
 /// How often progress asks the device how training goes: each time waits for it.
 const PROGRESS: Duration = Duration::from_millis(500);
+
+/// How long training may go on without a look at everything it changes: where it is found to have diverged, the steps
+/// since are repeated one by one.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Batches in a row that may be skipped. More of them mean that it is not the batches.
+const SKIPS: u64 = 10;
 
 /// Which training images are trained on and which are kept back, by index.
 #[derive(Clone, Debug)]
@@ -40,11 +56,15 @@ impl Partition {
     }
 }
 
-/// How a run is watched and kept. None of it changes the weights.
+/// How a run is watched and kept.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
     /// Steps between lines of step losses; `None` writes none.
     pub log_every: Option<u64>,
+    /// Steps between checkpoints, besides those after every epoch.
+    pub checkpoint_every: Option<u64>,
+    /// What to do about a step that leaves NaN or infinity behind.
+    pub on_nan: OnNan,
     /// Whether each step is run by the tape, even where a recorded plan could be replayed.
     pub eager: bool,
 }
@@ -57,31 +77,50 @@ pub struct Trainer<'a> {
     pub recipe: &'a Recipe,
     /// What to do it with.
     pub dataset: &'a Dataset,
-    /// Where the figures go.
-    pub journal: Journal,
     /// How it is watched and kept.
     pub settings: Settings,
     /// What a person sees.
     pub progress: TrainingProgress,
+    /// Where to go on; `None` begins at the beginning.
+    pub start: Option<Snapshot>,
+    /// What may ask to stop.
+    pub interrupt: Option<Interrupt>,
 }
 
 /// Clocks of one epoch.
 struct Clock {
     begin: Instant,
     shown: Instant,
+    looked: Instant,
     /// Images trained on since `begin`.
     images: usize,
 }
 
 impl Clock {
     fn new() -> Self {
-        Self { begin: Instant::now(), shown: Instant::now(), images: 0 }
+        let now = Instant::now();
+        Self { begin: now, shown: now, looked: now, images: 0 }
     }
 }
 
+/// A run under way.
+struct Run<'a> {
+    session: Session<'a>,
+    state: LoopState,
+    /// The newest snapshot in which everything is finite.
+    good: Snapshot,
+    records: Records,
+    clock: Clock,
+}
+
 impl Trainer<'_> {
-    /// Trains the model in place. Returned: the state after the last step.
-    pub async fn run(&mut self, model: &Model) -> anyhow::Result<LoopState> {
+    /// Trains the model in place. `begin` is called once, when everything that steps need has been allocated and before
+    /// the first of them, with what they start from; it says where records go. Returned: the state after the last step.
+    pub async fn run(
+        mut self,
+        model: &Model,
+        begin: impl FnOnce(&Snapshot) -> anyhow::Result<Records>,
+    ) -> anyhow::Result<LoopState> {
         let (device, recipe) = (self.device, self.recipe);
         let partition = Partition::new(recipe, self.dataset.train.len())?;
         let images = Images::upload(device, &self.dataset.train, recipe.data.normalise)?;
@@ -89,104 +128,196 @@ impl Trainer<'_> {
         let step = Step::new(device, recipe, model, &images, &visit)?;
         let ways = (self.settings.log_every.is_some(), self.settings.eager);
         let session = Session::new(device, recipe, &step, &visit, &partition.train, ways)?;
-        let last_step = recipe.train.max_steps.unwrap_or(u64::MAX);
 
-        let mut state = LoopState::default();
-        let mut clock = Clock::new();
-        while state.epoch <= recipe.train.epochs {
-            if state.position == 0 {
-                if state.steps == last_step {
+        let good = match self.start.take() {
+            Some(start) => {
+                session.restore(&start)?;
+                start
+            }
+            None => session.snapshot(&LoopState::default()).await?,
+        };
+        let records = begin(&good)?;
+        let mut run = Run { session, state: good.state.clone(), good, records, clock: Clock::new() };
+        self.progress
+            .advance(((run.state.epoch - 1) * visit.len() as u64).saturating_add(run.state.position as u64), None);
+        self.progress.begin(run.state.epoch);
+        loop {
+            if run.session.epoch_is_over(&run.state) {
+                let whole = run.session.all_visited(&run.state);
+                if !whole {
+                    // Going on beyond the last step must lead where a run without it leads.
+                    run.save(Names::Last)?;
+                }
+                let best = self.end_epoch(model, &images, &partition, &mut run).await?;
+                if !whole {
+                    if best {
+                        run.save(Names::Best)?;
+                    }
                     break;
                 }
-                session.epoch.clear(device)?;
-                session.seek(&state)?;
-                self.progress.begin(state.epoch);
-                clock = Clock::new();
+                run.next_epoch(device, best)?;
             }
-            if state.steps < last_step {
-                let n = session.advance(&mut state)?;
-                clock.images += n;
-                self.log(&session, &mut state).await?;
-                self.show(&session, &state, &mut clock, n).await?;
+            if run.state.is_done(&recipe.train) {
+                break;
             }
-            if state.position == visit.len() || state.steps == last_step {
-                self.end_epoch(model, &session, &images, &partition, &mut state, &clock).await?;
-                if state.position < visit.len() {
-                    break;
+            if let Some(signal) = self.interrupt.as_ref().and_then(Interrupt::pending) {
+                if !self.look(&mut run).await? {
+                    continue;
                 }
-                state = LoopState { epoch: state.epoch + 1, position: 0, images_of_epoch: 0, ..state };
+                run.save(Names::Last)?;
+                return Err(Interrupted { signal, steps: run.state.steps, run: run.records.folder() }.into());
+            }
+            if run.state.position == 0 {
+                run.session.seek(&run.state)?;
+                self.progress.begin(run.state.epoch);
+                run.clock = Clock::new();
+            }
+            let n = run.session.advance(&mut run.state)?;
+            run.clock.images += n;
+            let due = |every: Option<u64>| every.is_some_and(|every| run.state.steps.is_multiple_of(every));
+            let (log, save) = (due(self.settings.log_every), due(self.settings.checkpoint_every));
+            let suspicious = self.show(&mut run, n).await?;
+            let over = run.session.epoch_is_over(&run.state);
+            if (suspicious || log || save || over || run.clock.looked.elapsed() >= LOOK) && !self.look(&mut run).await?
+            {
+                continue;
+            }
+            if log {
+                run.log(device)?;
+            }
+            if save && !over {
+                run.save(Names::Last)?;
             }
         }
-        Ok(state)
+        Ok(run.state)
     }
 
-    /// Writes a line if one is due.
-    async fn log(&mut self, session: &Session<'_>, state: &mut LoopState) -> anyhow::Result<()> {
-        let due = self.settings.log_every.is_some_and(|every| state.steps.is_multiple_of(every));
-        let Some(totals) = session.since_log.as_ref().filter(|_| due) else { return Ok(()) };
-        let loss = totals.scores(self.device, state.images_since_log).await?.loss;
-        self.record(state, &Record::Step { step: state.steps, loss })?;
-        finite(loss, state.steps)?;
-        totals.clear(self.device)?;
-        state.images_since_log = 0;
-        Ok(())
+    /// Reads back everything that the next step depends on. If all is finite, that is the newest good snapshot. If not,
+    /// training stops, or goes back to before the step that is to blame and past its batch; then `false` is returned.
+    async fn look(&self, run: &mut Run<'_>) -> anyhow::Result<bool> {
+        run.clock.looked = Instant::now();
+        let now = run.session.snapshot(&run.state).await?;
+        if now.is_finite() {
+            run.good = now;
+            return Ok(true);
+        }
+        let divergence::Culprit { before, origin } = divergence::find(&run.session, &run.good, run.state.steps).await?;
+        let (step, epoch) = (before.state.steps + 1, before.state.epoch);
+        let (in_row, run_folder) = (before.state.skipped_in_row_now(), run.records.folder());
+        let diverged = Diverged::InStep { step, epoch, origin: origin.clone(), skipped: in_row, run: run_folder };
+        let n = run.session.next(&before.state);
+        let mut state = before.state.clone();
+        let Some(origin) = origin.filter(|_| self.settings.on_nan == OnNan::Skip && state.skip(n) <= SKIPS) else {
+            return Err(diverged.into());
+        };
+        let first = before.state.position;
+        let what = origin.to_string();
+        run.records.write(&mut state, &Record::Skipped { step, epoch, first, images: n, what })?;
+        console::message(&format!(
+            "step {step}: {origin}; its batch of {n} images (from {first} on in epoch {epoch}) is skipped"
+        ));
+        run.good = Snapshot { state: state.clone(), ..before };
+        run.state = state;
+        run.session.seek(&run.state)?;
+        Ok(false)
     }
 
-    fn record(&mut self, state: &mut LoopState, record: &Record) -> std::io::Result<()> {
-        self.journal.metrics.write(record)?;
-        state.metrics_bytes = self.journal.metrics.bytes();
-        Ok(())
-    }
-
-    /// Moves the bar; from time to time with the scores so far.
-    async fn show(&self, session: &Session<'_>, state: &LoopState, clock: &mut Clock, n: usize) -> anyhow::Result<()> {
-        let scores = if clock.shown.elapsed() >= PROGRESS {
-            let scores = session.epoch.scores(self.device, state.images_of_epoch).await?;
-            finite(scores.loss, state.steps)?;
-            clock.shown = Instant::now();
+    /// Moves the bar; from time to time with the scores so far. Whether they are no numbers.
+    async fn show(&self, run: &mut Run<'_>, n: usize) -> anyhow::Result<bool> {
+        let scores = if run.clock.shown.elapsed() >= PROGRESS {
+            let scores = run.session.epoch.scores(self.device, run.state.images_of_epoch).await?;
+            run.clock.shown = Instant::now();
             Some(scores)
         } else {
             None
         };
-        self.progress.advance(n as u64, scores);
-        Ok(())
+        let suspicious = scores.is_some_and(|scores| !scores.loss.is_finite());
+        self.progress.advance(n as u64, scores.filter(|_| !suspicious));
+        Ok(suspicious)
     }
 
-    /// The figures of an epoch, or of what was made of it before the last step.
+    /// The figures of an epoch, or of what was made of it before the last step. Whether it is the best so far.
     async fn end_epoch(
-        &mut self,
+        &self,
         model: &Model,
-        session: &Session<'_>,
         images: &Images,
         partition: &Partition,
-        state: &mut LoopState,
-        clock: &Clock,
-    ) -> anyhow::Result<()> {
-        let LoopState { epoch, steps, .. } = *state;
-        let train = session.epoch.scores(self.device, state.images_of_epoch).await?;
-        let seconds = clock.begin.elapsed().as_secs_f64();
-        state.seconds += seconds;
-        finite(train.loss, steps)?;
-        state.validation = None;
-        if !partition.validation.is_empty() {
-            let labels = self.dataset.train.labels();
-            state.validation = Some(evaluate(self.device, model, images, &partition.validation, labels).await?);
+        run: &mut Run<'_>,
+    ) -> anyhow::Result<bool> {
+        let LoopState { epoch, steps, images_of_epoch, .. } = run.state;
+        let seconds = run.clock.begin.elapsed().as_secs_f64();
+        let train = Totals::saved(&run.good, TOTALS_EPOCH, images_of_epoch.max(1));
+        let order = &partition.validation;
+        let mut validation = None;
+        if !order.is_empty() {
+            let figures = evaluate(self.device, model, images, order, self.dataset.train.labels()).await?;
+            // The loss of a batch is taken before the update that may have spoilt the weights.
+            if !figures.loss.is_finite() {
+                let layer = divergence::find_in_use(self.device, model, images, order).await?;
+                return Err(Diverged::InUse { steps, images: "validation", layer }.into());
+            }
+            validation = Some(figures);
         }
+        let state = &mut run.state;
+        state.seconds += seconds;
+        state.validation = validation;
         let validation = state.validation.as_ref().map(|v| Scores { loss: v.loss, accuracy: v.accuracy });
-        // The loss of a batch is taken before the update that may have spoilt the weights.
-        finite(validation.map_or(0.0, |scores| scores.loss), steps)?;
-        state.judge(epoch, validation.unwrap_or(train));
+        let best = state.judge(epoch, validation.unwrap_or(train));
         let line = Epoch { epoch, steps, train, validation };
-        self.record(state, &Record::Epoch(line.clone()))?;
-        let samples_per_second = clock.images as f64 / seconds;
+        run.records.write(state, &Record::Epoch(line.clone()))?;
+        let samples_per_second = run.clock.images as f64 / seconds;
         let timing = Timing { epoch, steps, seconds, samples_per_second };
-        self.journal.timings.write(&timing)?;
+        run.records.write_timing(&timing)?;
         self.progress.end(&line, &timing);
-        Ok(())
+        Ok(best)
     }
 }
 
-/// Refuses to go on with a loss that is no number.
-pub fn finite(loss: f64, step: u64) -> Result<(), Diverged> {
-    if loss.is_finite() { Ok(()) } else { Err(Diverged { step, loss }) }
+impl Run<'_> {
+    /// Writes a line with the loss since the last one.
+    fn log(&mut self, device: &Device) -> anyhow::Result<()> {
+        let loss = Totals::saved(&self.good, TOTALS_LOG, self.state.images_since_log).loss;
+        let step = self.state.steps;
+        self.records.write(&mut self.state, &Record::Step { step, loss })?;
+        if let Some(totals) = &self.session.since_log {
+            totals.clear(device)?;
+        }
+        self.state.images_since_log = 0;
+        self.good.clear(TOTALS_LOG);
+        self.good.state = self.state.clone();
+        Ok(())
+    }
+
+    /// From the end of an epoch to the beginning of the next.
+    fn next_epoch(&mut self, device: &Device, best: bool) -> anyhow::Result<()> {
+        let state = std::mem::take(&mut self.state);
+        self.state = LoopState { epoch: state.epoch + 1, position: 0, images_of_epoch: 0, ..state };
+        self.session.epoch.clear(device)?;
+        self.good.clear(TOTALS_EPOCH);
+        self.good.state = self.state.clone();
+        self.save(if best { Names::LastAndBest } else { Names::Last })
+    }
+
+    /// Writes a checkpoint of the newest good snapshot.
+    fn save(&mut self, names: Names) -> anyhow::Result<()> {
+        self.records.save(&self.good, names)
+    }
+}
+
+/// Figures on the test images; a loss that is no number is an error. `steps` were taken.
+pub async fn test(
+    device: &Device,
+    model: &Model,
+    recipe: &Recipe,
+    dataset: &Dataset,
+    steps: u64,
+) -> anyhow::Result<Evaluation> {
+    let images = Images::upload(device, &dataset.test, recipe.data.normalise)?;
+    let order: Vec<u32> = (0..dataset.test.len() as u32).collect();
+    let figures = evaluate(device, model, &images, &order, dataset.test.labels()).await?;
+    if !figures.loss.is_finite() {
+        let layer = divergence::find_in_use(device, model, &images, &order).await?;
+        return Err(Diverged::InUse { steps, images: "test", layer }.into());
+    }
+    Ok(figures)
 }

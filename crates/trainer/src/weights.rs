@@ -135,7 +135,8 @@ pub fn write(path: &Path, tensors: &[Tensor<'_>], metadata: &[(&str, &str)]) -> 
         .map_err(|error| WeightsError::Unwritable { path: path.to_owned(), error })
 }
 
-fn serialise(tensors: &[Tensor<'_>], metadata: &[(&str, &str)]) -> io::Result<Vec<u8>> {
+/// The bytes of a file.
+pub(crate) fn serialise(tensors: &[Tensor<'_>], metadata: &[(&str, &str)]) -> io::Result<Vec<u8>> {
     let mut info: Map<String, Value> = metadata.iter().map(|&(key, value)| (key.to_owned(), value.into())).collect();
     info.insert("format".to_owned(), "pt".into());
     let mut header = Map::new();

@@ -2,101 +2,15 @@
 //! fails without one.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
+use common::Desk;
 use fashion_mnist::{Finder, Source};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use tempfile::TempDir;
-use trainer::network::Network;
+use std::path::Path;
 use trainer::recipe::Recipe;
-use trainer::weights;
-
-/// What a command left behind.
-struct Ran {
-    line: String,
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    /// Ended with this exit code.
-    #[track_caller]
-    fn ends(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "trainer {}\n{}{}", self.line, self.stdout, self.stderr);
-        self
-    }
-
-    /// Said this on stderr.
-    #[track_caller]
-    fn says(self, text: &str) -> Self {
-        assert!(self.stderr.contains(text), "trainer {}\nexpected: {text}\n{}", self.line, self.stderr);
-        self
-    }
-
-    /// Was refused with one line, that says this.
-    #[track_caller]
-    fn refuses(self, code: i32, text: &str) {
-        let ran = self.ends(code).says(text);
-        let errors = ran.stderr.lines().filter(|line| line.starts_with("error: ")).count();
-        assert_eq!((ran.stdout.as_str(), errors), ("", 1), "trainer {}\n{}", ran.line, ran.stderr);
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap()
-    }
-}
-
-/// A folder to run in.
-struct Desk(TempDir);
-
-impl Desk {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Runs the program in this folder, words split at blanks. It finds no data but what is put here.
-    #[track_caller]
-    fn trainer(&self, line: &str) -> Ran {
-        self.trainer_with(line, &[])
-    }
-
-    #[track_caller]
-    fn trainer_with(&self, line: &str, environment: &[(&str, &str)]) -> Ran {
-        let output = Command::new(env!("CARGO_BIN_EXE_trainer"))
-            .args(line.split_whitespace())
-            .current_dir(self.0.path())
-            .env("NODEVICE_SELECT", "1")
-            .env("XDG_CACHE_HOME", self.path("cache"))
-            .env_remove("FASHION_MNIST_DIR")
-            .envs(environment.iter().copied())
-            .output()
-            .unwrap();
-        let ran = Ran {
-            line: line.to_owned(),
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        };
-        assert!(!ran.stderr.contains("panicked"), "trainer {line}\n{}", ran.stderr);
-        ran
-    }
-
-    /// A file with fresh weights of a recipe.
-    fn weights(&self, name: &str, recipe: &str) {
-        let recipe = Recipe::find(recipe).unwrap();
-        let network = Network::new(&recipe.layers, recipe.train.batch_size).unwrap();
-        let values: Vec<Vec<f32>> = network.initialise(7).into_iter().map(|(_, values)| values).collect();
-        let parameters = network.parameters().iter().zip(values.iter().map(Vec::as_slice));
-        weights::save(&self.path(name), parameters, &[]).unwrap();
-    }
-}
 
 /// An environment in which no driver is found.
 const NO_ADAPTER: &[(&str, &str)] =
@@ -344,14 +258,14 @@ fn a_diverging_run_ends_with_its_own_code() {
     for device in ["gpu", "reference"] {
         let line = format!("train {SHORT} --max-steps 4 --optimizer sgd --lr 1e30 --device {device} --out {device}");
         let line = line.replacen("--max-steps 2 ", "", 1);
-        desk.trainer(&line).refuses(5, "training diverged: the loss is ");
+        desk.trainer(&line).refuses(5, "training diverged in step 2 (epoch 1): the output of layer conv");
         let run = desk.path(device);
         assert!(!run.join("summary.json").exists() && !run.join("model.safetensors").exists(), "{device}");
     }
     // The only update spoils the weights: no training loss shows it any more, the test does.
     let line =
         format!("train {SHORT} --optimizer sgd --lr 1e38 --out once").replacen("--max-steps 2", "--max-steps 1", 1);
-    desk.trainer(&line).refuses(5, "training diverged: the loss is ");
+    desk.trainer(&line).refuses(5, "training diverged");
     assert!(!desk.path("once").join("summary.json").exists());
 }
 

@@ -1,16 +1,34 @@
 //! The device's side of training: steps, and the sums they leave there.
 
 use super::LoopState;
+use crate::checkpoint::{Saved, Snapshot};
 use crate::images::Visit;
 use crate::metrics::Scores;
+use crate::network::Network;
 use crate::recipe::{Order, Recipe};
-use crate::step::Step;
+use crate::step::{self, Origin, Step};
 use fashion_mnist::epoch_order;
 use kernels::Plan;
 use reference::ops::Accumulate;
 use reference::{Array, Direction, TensorSpec};
 use std::collections::HashMap;
 use tape::{Device, Tensor};
+
+/// The sums of an epoch in snapshots.
+pub(super) const TOTALS_EPOCH: &str = "totals/epoch";
+
+/// The sums since the last log line in snapshots.
+pub(super) const TOTALS_LOG: &str = "totals/log";
+
+/// Names and dimensions of the tensors in a run's snapshots.
+pub fn layout(network: &Network, recipe: &Recipe, log: bool) -> Result<Vec<(String, Vec<usize>)>, reference::Error> {
+    let mut layout = step::layout(network, recipe)?;
+    layout.push((TOTALS_EPOCH.to_owned(), vec![2]));
+    if log {
+        layout.push((TOTALS_LOG.to_owned(), vec![2]));
+    }
+    Ok(layout)
+}
 
 /// Sums over batches, kept on the device: `[sum of losses, correct predictions]`.
 pub(super) struct Totals {
@@ -24,6 +42,15 @@ impl Totals {
 
     fn add(&self, device: &Device, metrics: &Tensor) -> Result<(), tape::Error> {
         device.run(&Accumulate::new(TensorSpec::plain([2]))?, Direction::Update, &[&self.sum, metrics])
+    }
+
+    /// The means over the `images` that were added, as a snapshot has them.
+    pub(super) fn saved(snapshot: &Snapshot, name: &str, images: usize) -> Scores {
+        let mean = |index: usize| {
+            let sum = snapshot.tensor(name).and_then(|sums| sums.values.get(index)).copied();
+            f64::from(sum.unwrap_or(f32::NAN)) / images as f64
+        };
+        Scores { loss: mean(0), accuracy: mean(1) }
     }
 
     /// Waits for the means over the `images` that were added.
@@ -91,6 +118,53 @@ impl<'a> Session<'a> {
         sizes
     }
 
+    /// Everything on the device that one step leaves for the next, with names.
+    fn tensors(&self) -> Vec<(String, &Tensor)> {
+        let mut tensors = self.step.state();
+        tensors.push((TOTALS_EPOCH.to_owned(), &self.epoch.sum));
+        tensors.extend(self.since_log.iter().map(|totals| (TOTALS_LOG.to_owned(), &totals.sum)));
+        tensors
+    }
+
+    /// Waits for everything that the next step depends on.
+    pub(super) async fn snapshot(&self, state: &LoopState) -> Result<Snapshot, tape::Error> {
+        let mut tensors = Vec::new();
+        for (name, tensor) in self.tensors() {
+            let values = self.device.read(tensor).await?.real().to_vec();
+            tensors.push(Saved { name, dims: tensor.spec().dims.clone(), values });
+        }
+        Ok(Snapshot { state: state.clone(), tensors })
+    }
+
+    /// Goes back (or on) to a snapshot. What it does not hold starts at zero.
+    pub(super) fn restore(&self, snapshot: &Snapshot) -> Result<(), tape::Error> {
+        for (name, tensor) in self.tensors() {
+            let values = snapshot.tensor(&name).map_or_else(|| vec![0.0; tensor.spec().len()], |t| t.values.clone());
+            self.device.write(tensor, Array::Real(values))?;
+        }
+        self.seek(&snapshot.state)
+    }
+
+    /// Takes the next step and looks at everything on its way: what first is not finite.
+    pub(super) async fn inspect(&self, state: &LoopState) -> Result<Option<Origin>, tape::Error> {
+        self.step.inspect(self.device, self.next(state)).await
+    }
+
+    /// Images in the next batch.
+    pub(super) fn next(&self, state: &LoopState) -> usize {
+        self.recipe.train.batch_size.min(self.visit.len().saturating_sub(state.position))
+    }
+
+    /// Whether the state's epoch is over: all batches were visited, or no further step is allowed.
+    pub(super) fn epoch_is_over(&self, state: &LoopState) -> bool {
+        state.position >= self.visit.len() || (state.position > 0 && state.at_last_step(&self.recipe.train))
+    }
+
+    /// Whether all batches of the state's epoch were visited.
+    pub(super) fn all_visited(&self, state: &LoopState) -> bool {
+        state.position >= self.visit.len()
+    }
+
     fn run(&self, device: &Device, n: usize) -> Result<(), tape::Error> {
         let metrics = self.step.run(device, n)?;
         self.epoch.add(device, &metrics)?;
@@ -108,7 +182,7 @@ impl<'a> Session<'a> {
 
     /// Takes the next step of an epoch that has one left. Returned: the images it was on.
     pub(super) fn advance(&self, state: &mut LoopState) -> Result<usize, tape::Error> {
-        let n = self.recipe.train.batch_size.min(self.visit.len() - state.position);
+        let n = self.next(state);
         match self.plans.get(&n) {
             Some(plan) => self.device.replay(plan)?,
             None => self.run(self.device, n)?,

@@ -2,6 +2,7 @@
 
 use crate::evaluation::Evaluation;
 use crate::metrics::Scores;
+use crate::recipe::Train;
 use serde::{Deserialize, Serialize};
 
 /// Everything that the next step depends on and that does not lie on the device. A checkpoint keeps it as JSON.
@@ -28,6 +29,12 @@ pub struct LoopState {
     pub validation: Option<Evaluation>,
     /// The best epoch so far.
     pub best: Option<Best>,
+    /// Batches that were passed over because they made training diverge.
+    pub skipped: u64,
+    /// Of these, the last ones with no step between them.
+    pub skipped_in_row: u64,
+    /// Steps when they were passed over.
+    pub skipped_at: Option<u64>,
 }
 
 /// An epoch and its scores: on the validation images if there are any, else on the training images.
@@ -54,6 +61,9 @@ impl Default for LoopState {
             seconds: 0.0,
             validation: None,
             best: None,
+            skipped: 0,
+            skipped_in_row: 0,
+            skipped_at: None,
         }
     }
 }
@@ -62,6 +72,56 @@ impl LoopState {
     /// Epochs begun.
     pub fn epochs(&self) -> u64 {
         if self.position > 0 { self.epoch } else { self.epoch - 1 }
+    }
+
+    /// Whether nothing is left to train.
+    pub fn is_done(&self, train: &Train) -> bool {
+        self.epoch > train.epochs || self.at_last_step(train)
+    }
+
+    /// Whether the recipe allows no further step.
+    pub fn at_last_step(&self, train: &Train) -> bool {
+        train.max_steps.is_some_and(|steps| self.steps >= steps)
+    }
+
+    /// Batches passed over since the last step.
+    pub fn skipped_in_row_now(&self) -> u64 {
+        if self.skipped_at == Some(self.steps) { self.skipped_in_row } else { 0 }
+    }
+
+    /// Goes past a batch of `images` without a step. Returned: how many in a row were passed over.
+    pub fn skip(&mut self, images: usize) -> u64 {
+        self.skipped += 1;
+        self.skipped_in_row = self.skipped_in_row_now() + 1;
+        self.skipped_at = Some(self.steps);
+        self.position += images;
+        self.skipped_in_row
+    }
+
+    /// Refuses numbers that no run comes to, so that nothing overflows.
+    pub fn check(&self) -> Result<(), String> {
+        // Far beyond what recipes allow.
+        const MOST: u64 = 1 << 40;
+        let counts = [
+            ("epoch", self.epoch, 1),
+            ("position", self.position as u64, 0),
+            ("images_of_epoch", self.images_of_epoch as u64, 0),
+            ("images_since_log", self.images_since_log as u64, 0),
+            ("skipped", self.skipped, 0),
+            ("skipped_in_row", self.skipped_in_row, 0),
+        ];
+        for (name, count, least) in counts {
+            if !(least..=MOST).contains(&count) {
+                return Err(format!("{name} is {count}"));
+            }
+        }
+        if i64::try_from(self.steps).is_err() {
+            return Err(format!("steps is {}", self.steps));
+        }
+        if !(self.seconds >= 0.0 && self.seconds.is_finite()) {
+            return Err(format!("seconds is {}", self.seconds));
+        }
+        Ok(())
     }
 
     /// Takes note of an epoch's scores. Whether it is the best so far: the higher accuracy, of equal ones the lower
@@ -102,6 +162,25 @@ mod tests {
         assert_eq!(state.epochs(), 1);
         state = LoopState { epoch: 3, position: 0, ..state };
         assert_eq!(state.epochs(), 2);
+    }
+
+    #[test]
+    fn batches_are_skipped_in_a_row_until_a_step_is_taken() {
+        let mut state = LoopState::default();
+        assert_eq!([state.skip(4), state.skip(4)], [1, 2]);
+        state.steps += 1;
+        assert_eq!([state.skip(4), state.skip(2)], [1, 2]);
+        assert_eq!((state.skipped, state.position), (4, 14));
+    }
+
+    #[test]
+    fn impossible_states_are_refused() {
+        assert_eq!(LoopState::default().check(), Ok(()));
+        let default = LoopState::default;
+        assert!(LoopState { epoch: 0, ..default() }.check().is_err());
+        assert!(LoopState { position: usize::MAX, ..default() }.check().is_err());
+        assert!(LoopState { steps: u64::MAX, ..default() }.check().is_err());
+        assert!(LoopState { seconds: -1.0, ..default() }.check().is_err());
     }
 
     #[test]

@@ -1,0 +1,410 @@
+//! One run, new or resumed: from what was asked for to what is left in the run folder.
+
+use crate::checkpoint::{Checkpoint, CheckpointError, Damage, DatasetIdentity, Found, Identity, Names, Store};
+use crate::cli::TrainArgs;
+use crate::files::Existing;
+use crate::interrupt::{Interrupt, Interrupted};
+use crate::metrics::Journal;
+use crate::model::Model;
+use crate::network::{Network, thousands};
+use crate::progress::{Display, TrainingProgress};
+use crate::recipe::{Recipe, TRAINING_IMAGES};
+use crate::run_folder::{RunFolder, RunLock};
+use crate::summary::{SELVEDGE_VERSION, Seconds, Summary, Versions, arguments};
+use crate::train::{LoopState, Partition, Records, Settings, Trainer, layout, test};
+use crate::{console, device, doctor, weights};
+use fashion_mnist::Dataset;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+use tape::Device;
+
+/// A run that is about to begin or to go on.
+#[derive(Debug)]
+pub struct Run {
+    recipe: Recipe,
+    network: Network,
+    log_every: Option<u64>,
+    start: Start,
+}
+
+#[derive(Debug)]
+enum Start {
+    New { values: Vec<Vec<f32>>, out: Option<PathBuf> },
+    Resumed(Box<Resumed>),
+}
+
+#[derive(Debug)]
+struct Resumed {
+    folder: RunFolder,
+    lock: RunLock,
+    store: Store,
+    found: Found,
+}
+
+/// A finished run.
+#[derive(Debug)]
+pub struct Done {
+    /// What came of it.
+    pub summary: Summary,
+    /// Where it is.
+    pub folder: RunFolder,
+}
+
+impl Run {
+    /// Refuses whatever can be refused without a device and data, and writes nothing. `None` if the run to go on with
+    /// is finished, which is said on stderr.
+    pub fn prepare(args: &TrainArgs) -> anyhow::Result<Option<Self>> {
+        if let Some(path) = &args.resume {
+            return Self::resume(args, path);
+        }
+        let recipe = args.recipe()?;
+        if let Some(path) = &args.out {
+            RunFolder::vacant(path)?;
+        }
+        let network = Network::new(&recipe.layers, recipe.train.batch_size)?;
+        let values = match &args.init {
+            Some(path) => weights::load(path, network.parameters())?,
+            None => network.initialise(recipe.train.seed).into_iter().map(|(_, values)| values).collect(),
+        };
+        let (log_every, out) = (args.log_every.map(Into::into), args.out.clone());
+        Ok(Some(Self { recipe, network, log_every, start: Start::New { values, out } }))
+    }
+
+    fn resume(args: &TrainArgs, path: &Path) -> anyhow::Result<Option<Self>> {
+        let (folder, lock) = RunFolder::resume(path)?;
+        let recipe = args.changed(folder.recipe()?)?;
+        let network = Network::new(&recipe.layers, recipe.train.batch_size)?;
+        // Whether there are sums for log lines is only known from the checkpoint: they change neither size nor names
+        // of anything else.
+        let layouts = [layout(&network, &recipe, false)?, layout(&network, &recipe, true)?];
+        let values: usize = layouts[1].iter().map(|(_, dims)| dims.iter().product::<usize>()).sum();
+        let fits = |checkpoint: &Checkpoint| {
+            // Another recipe is not damage, and told with what differs.
+            let same = differences(&checkpoint.identity.recipe, &recipe).is_empty();
+            let layout = &layouts[usize::from(checkpoint.identity.log_every.is_some())];
+            if same { fits(checkpoint, layout) } else { Ok(()) }
+        };
+        let (store, found) = Store::load(folder.path(), Store::largest(values as u64), fits)?;
+        for refused in &found.refused {
+            console::message(&format!("checkpoint refused: {refused}"));
+        }
+        let Identity { recipe: old, log_every, .. } = &found.checkpoint.identity;
+        let differs = |what| CheckpointError::Differs { path: found.path.clone(), what };
+        let mut changed = differences(old, &recipe);
+        if let Some(new) = args.log_every.map(u64::from).filter(|new| Some(*new) != *log_every) {
+            changed.push(format!("--log-every was {}, now {new}", log_every.map_or("off".into(), |n| n.to_string())));
+        }
+        if !changed.is_empty() {
+            let what = format!("the run was begun with another recipe: {}", changed.join("; "));
+            return Err(differs(what).into());
+        }
+
+        let state = &found.checkpoint.snapshot.state;
+        let (epochs, steps) = (state.epochs(), state.steps);
+        if state.is_done(&recipe.train)
+            && let Some(summary) = folder.summary().filter(|summary| summary.steps == steps)
+        {
+            console::message(&format!(
+                "{} is finished: {epochs} epochs, {steps} steps, test accuracy {}; more --epochs or --max-steps extend it",
+                folder.path().display(),
+                crate::evaluation::percent(summary.test.accuracy)
+            ));
+            return Ok(None);
+        }
+        console::message(&format!(
+            "going on from {}: {steps} steps, epoch {} from image {} on",
+            found.path.display(),
+            state.epoch,
+            state.position
+        ));
+        let log_every = *log_every;
+        let start = Start::Resumed(Box::new(Resumed { folder, lock, store, found }));
+        Ok(Some(Self { recipe, network, log_every, start }))
+    }
+
+    /// Trains, tests, and writes everything down.
+    pub async fn carry_out(
+        self,
+        args: &TrainArgs,
+        device: &Device,
+        dataset: &Dataset,
+        (display, begin): (Display, Instant),
+    ) -> anyhow::Result<Done> {
+        let Self { recipe, network, log_every, start } = self;
+        let adapter = device::describe(device);
+        let partition = Partition::new(&recipe, dataset.train.len())?;
+        let identity = Identity {
+            recipe: recipe.to_toml()?,
+            dataset: identify(dataset),
+            log_every,
+            adapter: format!("{} ({}, {})", adapter.name, adapter.backend, adapter.driver),
+        };
+        if let Start::Resumed(resumed) = &start {
+            check_surroundings(&resumed.found, &identity, partition.train.len())?;
+        }
+        if display != Display::Quiet {
+            console::message(&format!(
+                "{} ({} parameters) on {}, {} {}; dataset {} ({})",
+                recipe.name,
+                thousands(network.parameter_count()),
+                adapter.name,
+                adapter.device_type,
+                adapter.backend,
+                dataset.name,
+                dataset.origin
+            ));
+            for line in network.summary().lines() {
+                console::message(line);
+            }
+        }
+
+        let (parameters, trainable) = (network.parameter_count(), network.trainable_count());
+        let mut kept = None;
+        let (values, snapshot, start) = match start {
+            Start::New { values, out } => (values, None, Begin::New(out)),
+            Start::Resumed(resumed) => {
+                let snapshot = resumed.found.checkpoint.snapshot;
+                let value = |name: &str| snapshot.tensor(name).map(|tensor| tensor.values.clone()).unwrap_or_default();
+                let values = network.parameters().iter().map(|parameter| value(&parameter.name)).collect();
+                (values, Some(snapshot), Begin::Resumed(resumed.folder, resumed.lock, resumed.store))
+            }
+        };
+        let model = Model::new(device, network, values)?;
+        let images = recipe.train.epochs.saturating_mul(partition.train.len() as u64);
+        let images = match recipe.train.max_steps {
+            Some(steps) => images.min(steps.saturating_mul(recipe.train.batch_size as u64)),
+            None => images,
+        };
+        let interrupt = Interrupt::install()?;
+        let trainer = Trainer {
+            device,
+            recipe: &recipe,
+            dataset,
+            settings: Settings {
+                log_every,
+                checkpoint_every: args.checkpoint_every.map(Into::into),
+                on_nan: args.on_nan,
+                eager: args.eager,
+            },
+            progress: TrainingProgress::new(display, recipe.train.epochs, images),
+            start: snapshot,
+            interrupt: Some(interrupt.clone()),
+        };
+        let state = trainer
+            .run(&model, |snapshot| {
+                let (folder, lock, records) = match start {
+                    Begin::New(out) => {
+                        let checkpoint = Checkpoint { identity, snapshot: snapshot.clone() };
+                        begin_run(out.as_deref(), &recipe, checkpoint)?
+                    }
+                    Begin::Resumed(folder, lock, store) => {
+                        let records = go_on(&folder, &recipe, store, identity, &snapshot.state)?;
+                        (folder, lock, records)
+                    }
+                };
+                kept = Some((folder, lock));
+                Ok(records)
+            })
+            .await?;
+        let Some((folder, _lock)) = kept else { anyhow::bail!("training ended before it began") };
+
+        let test = test(device, &model, &recipe, dataset, state.steps).await?;
+        let values = model.values(device).await?;
+        if let Some(signal) = interrupt.pending() {
+            return Err(Interrupted { signal, steps: state.steps, run: Some(folder.path().to_owned()) }.into());
+        }
+        let parameter_values = model.network().parameters().iter().zip(values.iter().map(Vec::as_slice));
+        let metadata = [("recipe", recipe.name.as_str()), ("dataset", dataset.name.as_str())];
+        weights::save(&folder.weights(), parameter_values, &metadata)?;
+        let summary = Summary {
+            recipe: recipe.name.clone(),
+            dataset: dataset.name.to_string(),
+            seed: recipe.train.seed,
+            adapter,
+            parameters,
+            trainable_parameters: trainable,
+            epochs: state.epochs(),
+            steps: state.steps,
+            test,
+            validation: state.validation,
+            seconds: Seconds { train: state.seconds, total: begin.elapsed().as_secs_f64() },
+            versions: Versions { selvedge: SELVEDGE_VERSION.to_owned(), wgpu: doctor::wgpu_version().to_owned() },
+            arguments: arguments(),
+        };
+        folder.write_summary(&summary)?;
+        Ok(Done { summary, folder })
+    }
+}
+
+/// What is to be done when everything is ready.
+enum Begin {
+    New(Option<PathBuf>),
+    Resumed(RunFolder, RunLock, Store),
+}
+
+/// A new run folder with a first checkpoint: from here on the run can go on whatever happens.
+fn begin_run(
+    out: Option<&Path>,
+    recipe: &Recipe,
+    checkpoint: Checkpoint,
+) -> anyhow::Result<(RunFolder, RunLock, Records)> {
+    let (folder, lock) = RunFolder::create(out, recipe, SystemTime::now())?;
+    let values: usize = checkpoint.snapshot.tensors.iter().map(|tensor| tensor.values.len()).sum();
+    let fill = || -> anyhow::Result<Records> {
+        // Three checkpoints, a fourth while it is written, and the weights, which are smaller than one.
+        folder.require_room(5 * 4 * values as u64 + (1 << 20))?;
+        let mut store = Store::create(folder.path())?;
+        store.save(&checkpoint, Names::Last)?;
+        folder.write_config(recipe, Existing::Keep)?;
+        let journal = Journal::create(folder.path())?;
+        Ok(Records::new(journal, folder.path().to_owned(), store, checkpoint.identity.clone()))
+    };
+    match fill() {
+        Ok(records) => Ok((folder, lock, records)),
+        Err(error) => {
+            folder.abandon();
+            Err(error)
+        }
+    }
+}
+
+fn go_on(
+    folder: &RunFolder,
+    recipe: &Recipe,
+    store: Store,
+    identity: Identity,
+    state: &LoopState,
+) -> anyhow::Result<Records> {
+    let (journal, missing) = Journal::resume(folder.path(), state.metrics_bytes)?;
+    if missing > 0 {
+        console::message(&format!("{} lacks {missing} bytes of what was written before", Journal::METRICS));
+    }
+    if folder.recipe()? != *recipe {
+        folder.write_config(recipe, Existing::Replace)?;
+    }
+    Ok(Records::new(journal, folder.path().to_owned(), store, identity))
+}
+
+/// Refuses other data; says that the adapter is another.
+fn check_surroundings(found: &Found, now: &Identity, train: usize) -> anyhow::Result<()> {
+    let Identity { dataset, adapter, .. } = &found.checkpoint.identity;
+    let differs = |what| CheckpointError::Differs { path: found.path.clone(), what };
+    if *dataset != now.dataset {
+        let same = dataset.name == now.dataset.name;
+        let what = format!(
+            "the run was begun on the dataset {}, this is {}{}",
+            dataset.name,
+            now.dataset.name,
+            if same { " with other contents" } else { "" }
+        );
+        return Err(differs(what).into());
+    }
+    let position = found.checkpoint.snapshot.state.position;
+    if position > train {
+        return Err(differs(format!("its position {position} is past the {train} training images")).into());
+    }
+    if *adapter != now.adapter {
+        console::message(&format!(
+            "the checkpoint was written on {adapter}, this is {}: figures may differ from those of an uninterrupted run",
+            now.adapter
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a checkpoint without the tensors that a run has.
+fn fits(checkpoint: &Checkpoint, layout: &[(String, Vec<usize>)]) -> Result<(), Damage> {
+    let tensors = &checkpoint.snapshot.tensors;
+    for (name, dims) in layout {
+        match checkpoint.snapshot.tensor(name) {
+            None => return Err(Damage::Tensors(format!("{name} is missing"))),
+            Some(tensor) if tensor.dims != *dims => {
+                return Err(Damage::Tensors(format!("{name} is {:?}, expected {dims:?}", tensor.dims)));
+            }
+            Some(_) => {}
+        }
+    }
+    if tensors.len() > layout.len() {
+        return Err(Damage::Tensors(format!("{} tensors, expected {}", tensors.len(), layout.len())));
+    }
+    if checkpoint.snapshot.state.position > TRAINING_IMAGES {
+        return Err(Damage::State(format!("position is {}", checkpoint.snapshot.state.position)));
+    }
+    Ok(())
+}
+
+/// Fields of a recipe that say what it is, not what it does.
+const DESCRIPTIONS: [&str; 4] = ["name", "description", "source", "assumptions"];
+
+/// Fields that may change while a run goes on.
+const EXTENSIONS: [&str; 2] = ["train.epochs", "train.max_steps"];
+
+/// What has changed in a recipe that must not.
+fn differences(old: &str, new: &Recipe) -> Vec<String> {
+    let old = match Recipe::parse(old, "the checkpoint's recipe") {
+        Ok(old) => old,
+        Err(error) => return vec![error.to_string()],
+    };
+    let mut found = Vec::new();
+    if let (Ok(old), Ok(new)) = (serde_json::to_value(old), serde_json::to_value(new)) {
+        compare("", &old, &new, &mut found);
+    }
+    found
+}
+
+fn compare(path: &str, old: &Value, new: &Value, found: &mut Vec<String>) {
+    if old == new || DESCRIPTIONS.contains(&path) || EXTENSIONS.contains(&path) {
+        return;
+    }
+    let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => {
+            let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            for key in keys {
+                let value = |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or_default();
+                compare(&join(key), &value(old), &value(new), found);
+            }
+        }
+        (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
+            for (index, (old, new)) in old.iter().zip(new).enumerate() {
+                compare(&join(&(index + 1).to_string()), old, new, found);
+            }
+        }
+        _ => found.push(format!("{path} was {old}, now {new}")),
+    }
+}
+
+fn identify(dataset: &Dataset) -> DatasetIdentity {
+    let mut hasher = Sha256::new();
+    for split in [&dataset.train, &dataset.test] {
+        hasher.update(split.images());
+        hasher.update(split.labels());
+    }
+    let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    DatasetIdentity { name: dataset.name.to_string(), sha256 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_of_a_recipe_are_named() {
+        let recipe = Recipe::find("depth2").unwrap();
+        let old = recipe.to_toml().unwrap();
+        let mut new = recipe.clone();
+        new.description = "another".to_owned();
+        new.train.epochs += 1;
+        new.train.max_steps = Some(9);
+        assert_eq!(differences(&old, &new), Vec::<String>::new());
+        new.train.batch_size = 7;
+        new.layers.pop();
+        let found = differences(&old, &new);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[1].starts_with("train.batch_size was ") && found[1].ends_with(", now 7"), "{found:?}");
+    }
+}
