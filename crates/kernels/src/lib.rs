@@ -4,6 +4,8 @@
 //! best; `shaders/<op>/` holds their code. [`Gpu`] opens a device, keeps pipelines and memory, picks
 //! a row for a problem and launches it. Nothing here needs a thread, a file or a clock: what waits
 //! is `async`.
+//!
+//! Another crate adds kernels of its own by [`Options::rows`]; `examples/custom_kernel.rs` shows how.
 
 mod adapter;
 pub mod check;

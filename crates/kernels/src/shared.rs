@@ -20,6 +20,9 @@ pub const GEMM_SUBGROUP_VEC4: Source = shader!("shared/gemm_subgroup_vec4.wgsl")
 /// The same with twice the columns.
 pub const GEMM_SUBGROUP_WIDE: Source = shader!("shared/gemm_subgroup_wide.wgsl");
 
+/// A strip of pixels in a lane, for convolutions with few channels.
+pub const STRIP_SUBGROUP: Source = shader!("shared/strip_subgroup.wgsl");
+
 /// Sine and cosine to a few units in the last place.
 pub const TRIGONOMETRY: Source = shader!("shared/trigonometry.wgsl");
 

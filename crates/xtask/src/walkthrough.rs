@@ -39,16 +39,13 @@ fn read(root: &Path, path: impl AsRef<Path>) -> String {
     fs::read_to_string(root.join(&path)).unwrap_or_else(|error| panic!("{}: {error}", path.as_ref().display()))
 }
 
-/// Parses and validates a shader behind the shared modules, without those that exclude one another or need more than the defaults.
+/// Parses and validates a shader behind the shared modules whose functions it calls.
 fn accept(root: &Path, text: &str) -> Result<(), String> {
-    let modules =
-        fs::read_dir(root.join("shaders/shared")).expect("shared modules").map(|file| file.expect("a file").path());
-    let simple = |path: &PathBuf| {
-        !["gemm", "multiply_add"]
-            .iter()
-            .any(|head| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(head)))
-    };
-    let shared: Vec<String> = modules.filter(simple).map(|path| read(root, path)).collect();
+    let modules = fs::read_dir(root.join("shaders/shared")).expect("shared modules");
+    let modules = modules.map(|file| read(root, file.expect("a module").path()));
+    let name = |line: &str| Some(format!("{}(", line.strip_prefix("fn ")?.split_once('(')?.0));
+    let called = |module: &String| module.lines().filter_map(name).any(|call| text.contains(&call));
+    let shared: Vec<String> = modules.filter(called).collect();
     let text = format!("{}\n{text}", shared.join("\n"));
     let module = naga::front::wgsl::parse_str(&text).map_err(|error| error.emit_to_string(&text))?;
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
