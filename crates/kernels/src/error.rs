@@ -117,6 +117,9 @@ pub enum Error {
     /// Something that needs the device to run was asked of a recording.
     #[error("cannot {0} while recording a plan: nothing runs before it is replayed")]
     Recording(&'static str),
+    /// The table of measured choices that comes along is damaged.
+    #[error("the built-in table of kernel choices: {0}")]
+    Tuned(#[from] crate::tuned::TunedError),
     /// A descriptor is impossible.
     #[error(transparent)]
     Operation(#[from] reference::Error),

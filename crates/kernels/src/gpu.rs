@@ -7,6 +7,7 @@ pub use sample::{Clock, Sample};
 use crate::adapter::{Wish, pick};
 use crate::kernel::{Prefer, Row};
 use crate::memory::{Account, Pool, Tensor};
+use crate::tuned::{Class, Tuned, Tuning};
 use crate::{Binding, BindingKind, Error, Shader, layout, ops};
 use reference::{Access, Array, Direction, Operation, TensorSpec};
 use std::collections::{HashMap, VecDeque};
@@ -34,11 +35,21 @@ pub struct Options {
     /// Rows of other crates ([`crate::custom`]). [`Gpu::select`] takes them for the last rows of
     /// their direction.
     pub rows: Vec<&'static dyn Row>,
+    /// Which table of measured choices [`Gpu::select`] follows.
+    pub tuning: Tuning,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { wish: Wish::default(), checks: true, poison: false, memory: None, timeout: None, rows: Vec::new() }
+        Self {
+            wish: Wish::default(),
+            checks: true,
+            poison: false,
+            memory: None,
+            timeout: None,
+            rows: Vec::new(),
+            tuning: Tuning::default(),
+        }
     }
 }
 
@@ -86,6 +97,7 @@ struct Inner {
     memory: Arc<Account>,
     timeout: Duration,
     rows: Vec<&'static dyn Row>,
+    tuned: Option<Arc<Tuned>>,
     pipelines: Mutex<HashMap<RowKey, Arc<Compiled>>>,
     uniforms: Mutex<HashMap<Vec<u8>, wgpu::Buffer>>,
     bind_groups: Mutex<HashMap<BindKey, wgpu::BindGroup>>,
@@ -144,6 +156,11 @@ impl Gpu {
     pub async fn open(options: &Options) -> Result<Self, Error> {
         let adapter = pick(&options.wish).await?;
         let info = adapter.get_info();
+        let tuned = match &options.tuning {
+            Tuning::BuiltIn => Some(Arc::new(Tuned::built_in(Class::of(&info))?)),
+            Tuning::Table(table) => Some(Arc::clone(table)),
+            Tuning::Off => None,
+        };
         let optional = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
@@ -190,6 +207,7 @@ impl Gpu {
                 memory,
                 timeout,
                 rows: options.rows.clone(),
+                tuned,
                 pipelines: Mutex::default(),
                 uniforms: Mutex::default(),
                 bind_groups: Mutex::default(),
@@ -202,6 +220,24 @@ impl Gpu {
     /// The adapter's name, type, driver.
     pub fn info(&self) -> &wgpu::AdapterInfo {
         &self.inner.info
+    }
+
+    /// The adapter's class.
+    pub fn class(&self) -> Class {
+        Class::of(self.info())
+    }
+
+    /// The rows launched so far, by id.
+    pub fn rows_used(&self) -> Vec<&'static str> {
+        let mut ids: Vec<_> = lock(&self.inner.pipelines).keys().map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// Whether shaders are compiled with run-time checks.
+    pub fn checks(&self) -> bool {
+        self.inner.checks
     }
 
     /// The device's limits.
@@ -487,10 +523,25 @@ impl Gpu {
         lock(&self.inner.fault).clone()
     }
 
-    /// The row to launch for a direction of a problem: the last of its table that was written for
-    /// this kind of adapter, that the device can run and that accepts the problem.
+    /// The row to launch for a direction of a problem: the one that was measured to be the fastest, or else the
+    /// [preferred](Gpu::preferred) one.
     pub fn select(&self, op: &dyn Operation, direction: Direction) -> Result<&'static dyn Row, Error> {
-        let software = self.inner.info.device_type == wgpu::DeviceType::Cpu;
+        // Whoever adds a row of their own wants to see it at work, whatever was measured before there was one.
+        let own = |row: &&dyn Row| row.op() == op.name() && row.direction() == direction;
+        let tuned = match self.inner.rows.iter().copied().any(|row| own(&row)) {
+            true => None,
+            false => self.inner.tuned.as_ref().and_then(|tuned| tuned.choice(op, direction)),
+        };
+        match tuned.filter(|row| self.supports(*row).and_then(|()| row.accepts(op)).is_ok()) {
+            Some(row) => Ok(row),
+            None => self.preferred(op, direction),
+        }
+    }
+
+    /// The row that is launched where nothing was measured: the last of its table that was written for this kind of
+    /// adapter, that the device can run and that accepts the problem.
+    pub fn preferred(&self, op: &dyn Operation, direction: Direction) -> Result<&'static dyn Row, Error> {
+        let software = self.class() == Class::Software;
         let mut reasons = Vec::new();
         let all = ops::all().iter().map(|row| &**row).chain(self.inner.rows.iter().copied());
         for row in all.rev().filter(|row| row.op() == op.name() && row.direction() == direction) {

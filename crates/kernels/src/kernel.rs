@@ -78,6 +78,30 @@ pub enum Prefer {
     Software,
 }
 
+/// The order in which a row adds up what its formula sums. Floating-point sums depend on it: rows of
+/// one direction that declare the same order give the same bits, on every problem and any one
+/// device, and only such rows may stand in for one another unseen. A test holds them to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Summation {
+    /// Its own: it shares its bits with no other row.
+    Own,
+    /// By this rule, in words. The same words are the same order.
+    Rule(&'static str),
+}
+
+impl Summation {
+    /// For formulas without a sum.
+    pub const NOTHING: Self = Self::Rule("nothing is summed");
+
+    /// For one running sum over the terms in the order of the formula.
+    pub const FORMULA: Self = Self::Rule("one sum, in the order of the formula");
+
+    /// Whether a row of this order gives the same bits as one of the other.
+    pub fn agrees(self, other: Self) -> bool {
+        self == other && self != Self::Own
+    }
+}
+
 /// A buffer that lives for one launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scratch {
@@ -122,6 +146,8 @@ pub struct Kernel<O: 'static> {
     pub prefer: Prefer,
     /// What it needs of the device.
     pub needs: Needs,
+    /// The order of its sums.
+    pub order: Summation,
     /// The problems it can compute, or why not.
     pub accepts: fn(&O) -> Result<(), &'static str>,
     /// Buffers between its stages.
@@ -131,7 +157,7 @@ pub struct Kernel<O: 'static> {
 }
 
 impl<O> Kernel<O> {
-    /// A row's defaults, for `..Kernel::ROW`: accepts everything, needs nothing, no scratch.
+    /// A row's defaults, for `..Kernel::ROW`: accepts everything, needs nothing, no scratch, sums in an order of its own.
     pub const ROW: Self = Self {
         id: "",
         direction: Direction::Fwd,
@@ -140,6 +166,7 @@ impl<O> Kernel<O> {
         overrides: &[],
         prefer: Prefer::Anywhere,
         needs: Needs::NOTHING,
+        order: Summation::Own,
         accepts: |_| Ok(()),
         scratch: |_| Vec::new(),
         stages: &[],
@@ -174,6 +201,10 @@ pub trait Row: fmt::Debug + Send + Sync {
     fn prefer(&self) -> Prefer;
     /// What it needs of the device.
     fn needs(&self) -> Needs;
+    /// The order of its sums.
+    fn order(&self) -> Summation {
+        Summation::Own
+    }
     /// Names and types of the fields of `Params`.
     fn fields(&self) -> &'static [(&'static str, &'static str)];
     /// Entry points, in the order of the stages.
@@ -240,6 +271,9 @@ impl<O: Contract> Row for TypedRow<O> {
     }
     fn needs(&self) -> Needs {
         self.row.needs
+    }
+    fn order(&self) -> Summation {
+        self.row.order
     }
     fn fields(&self) -> &'static [(&'static str, &'static str)] {
         self.table.fields

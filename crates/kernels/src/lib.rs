@@ -21,13 +21,15 @@ pub mod ops;
 pub mod probe;
 mod shader;
 pub mod shared;
+pub mod tuned;
 
 pub use adapter::{Wish, adapters};
 pub use edited::edited;
 pub use error::Error;
 pub use gpu::{Clock, Gpu, Options, Plan, Sample, Timing};
-pub use kernel::{Kernel, Needs, Overrides, Prefer, Row, Scratch, Source, Stage, Table, custom};
+pub use kernel::{Kernel, Needs, Overrides, Prefer, Row, Scratch, Source, Stage, Summation, Table, custom};
 pub use measure::{ClockKind, Measured, Percentiles};
 pub use memory::Tensor;
 pub use shader::{Binding, BindingKind, Resources, Shader};
+pub use tuned::{Class, Tuned, Tuning};
 pub use wgpu;

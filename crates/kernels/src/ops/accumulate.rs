@@ -1,5 +1,5 @@
 use crate::grid::Grid;
-use crate::kernel::{Kernel, Overrides, Stage, Table};
+use crate::kernel::{Kernel, Overrides, Stage, Summation, Table};
 use crate::{params, shader};
 use reference::Direction;
 use reference::ops::Accumulate;
@@ -30,6 +30,7 @@ pub(super) static TABLE: Table<Accumulate> = Table {
         Kernel {
             id: "accumulate.update.naive",
             direction: Direction::Update,
+            order: Summation::NOTHING,
             source: shader!("accumulate/update_naive.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -39,6 +40,7 @@ pub(super) static TABLE: Table<Accumulate> = Table {
         Kernel {
             id: "accumulate.update.vec4",
             direction: Direction::Update,
+            order: Summation::NOTHING,
             source: shader!("accumulate/update_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],

@@ -1,5 +1,5 @@
 use crate::grid::Grid;
-use crate::kernel::{Kernel, Overrides, Stage, Table};
+use crate::kernel::{Kernel, Overrides, Stage, Summation, Table};
 use crate::{params, shader};
 use reference::Direction;
 use reference::ops::{Adam, AdamConfig};
@@ -54,6 +54,7 @@ pub(super) static TABLE: Table<Adam> = Table {
         Kernel {
             id: "adam.update.naive",
             direction: Direction::Update,
+            order: Summation::NOTHING,
             source: shader!("adam/update_naive.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -63,6 +64,7 @@ pub(super) static TABLE: Table<Adam> = Table {
         Kernel {
             id: "adam.update.vec4",
             direction: Direction::Update,
+            order: Summation::NOTHING,
             source: shader!("adam/update_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],

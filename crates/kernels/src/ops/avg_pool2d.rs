@@ -1,5 +1,5 @@
 use crate::grid::Grid;
-use crate::kernel::{Kernel, Overrides, Stage, Table};
+use crate::kernel::{Kernel, Overrides, Stage, Summation, Table};
 use crate::{params, shader};
 use reference::ops::AvgPool2d;
 use reference::{Axis, Direction};
@@ -102,6 +102,7 @@ pub(super) static TABLE: Table<AvgPool2d> = Table {
         Kernel {
             id: "avg_pool2d.fwd.naive",
             direction: Direction::Fwd,
+            order: Summation::FORMULA,
             source: shader!("avg_pool2d/fwd_naive.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -111,6 +112,7 @@ pub(super) static TABLE: Table<AvgPool2d> = Table {
         Kernel {
             id: "avg_pool2d.fwd.vec4",
             direction: Direction::Fwd,
+            order: Summation::FORMULA,
             source: shader!("avg_pool2d/fwd_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -121,6 +123,7 @@ pub(super) static TABLE: Table<AvgPool2d> = Table {
         Kernel {
             id: "avg_pool2d.bwd_input.naive",
             direction: Direction::BwdInput,
+            order: Summation::FORMULA,
             source: shader!("avg_pool2d/bwd_input_naive.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -130,6 +133,7 @@ pub(super) static TABLE: Table<AvgPool2d> = Table {
         Kernel {
             id: "avg_pool2d.bwd_input.vec4",
             direction: Direction::BwdInput,
+            order: Summation::FORMULA,
             source: shader!("avg_pool2d/bwd_input_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -140,6 +144,7 @@ pub(super) static TABLE: Table<AvgPool2d> = Table {
         Kernel {
             id: "avg_pool2d.bwd_input.disjoint",
             direction: Direction::BwdInput,
+            order: Summation::FORMULA,
             source: shader!("avg_pool2d/bwd_input_disjoint.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -150,6 +155,7 @@ pub(super) static TABLE: Table<AvgPool2d> = Table {
         Kernel {
             id: "avg_pool2d.bwd_input.disjoint_vec4",
             direction: Direction::BwdInput,
+            order: Summation::FORMULA,
             source: shader!("avg_pool2d/bwd_input_disjoint_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],

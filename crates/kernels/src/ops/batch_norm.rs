@@ -1,5 +1,5 @@
 use crate::grid::Grid;
-use crate::kernel::{Kernel, Overrides, Prefer, Scratch, Stage, Table};
+use crate::kernel::{Kernel, Overrides, Prefer, Scratch, Stage, Summation, Table};
 use crate::{params, shader};
 use reference::Direction;
 use reference::ops::{BatchNorm, BatchNormMode};
@@ -24,6 +24,9 @@ const MOMENTS: crate::Source = shader!("shared/moments.wgsl");
 /// few enough to merge. Both count in the order of summation, so neither may depend on the device.
 const MIN_CHUNK_ROWS: usize = 64;
 const MAX_CHUNKS: usize = 128;
+
+/// Sums over chunks of rows, merged in their order.
+const CHUNKS: Summation = Summation::Rule("by chunks of rows, the chunks in order");
 
 fn training(op: &BatchNorm) -> bool {
     op.mode == BatchNormMode::Training
@@ -125,6 +128,7 @@ pub(super) static TABLE: Table<BatchNorm> = Table {
         Kernel {
             id: "batch_norm.fwd.chunked",
             direction: Direction::Fwd,
+            order: CHUNKS,
             source: shader!("batch_norm/fwd_chunked.wgsl"),
             shared: &[GRID, MOMENTS],
             overrides: &[("WORKGROUP", 64), ("ROWS", 4)],
@@ -139,6 +143,7 @@ pub(super) static TABLE: Table<BatchNorm> = Table {
         Kernel {
             id: "batch_norm.fwd.vec4",
             direction: Direction::Fwd,
+            order: CHUNKS,
             source: shader!("batch_norm/fwd_vec4.wgsl"),
             shared: &[GRID, MOMENTS],
             overrides: &[("WORKGROUP", 64), ("ROWS", 4)],
@@ -179,6 +184,7 @@ pub(super) static TABLE: Table<BatchNorm> = Table {
         Kernel {
             id: "batch_norm.bwd_weight.chunked",
             direction: Direction::BwdWeight,
+            order: CHUNKS,
             source: shader!("batch_norm/bwd_weight_chunked.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -189,6 +195,7 @@ pub(super) static TABLE: Table<BatchNorm> = Table {
         Kernel {
             id: "batch_norm.bwd_weight.vec4",
             direction: Direction::BwdWeight,
+            order: CHUNKS,
             source: shader!("batch_norm/bwd_weight_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -224,6 +231,7 @@ pub(super) static TABLE: Table<BatchNorm> = Table {
         Kernel {
             id: "batch_norm.bwd_input.rows",
             direction: Direction::BwdInput,
+            order: Summation::NOTHING,
             source: shader!("batch_norm/bwd_input_rows.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64), ("ROWS", 4)],
@@ -233,6 +241,7 @@ pub(super) static TABLE: Table<BatchNorm> = Table {
         Kernel {
             id: "batch_norm.bwd_input.vec4",
             direction: Direction::BwdInput,
+            order: Summation::NOTHING,
             source: shader!("batch_norm/bwd_input_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64), ("ROWS", 4)],

@@ -1,5 +1,5 @@
 use crate::grid::Grid;
-use crate::kernel::{Kernel, Overrides, Stage, Table};
+use crate::kernel::{Kernel, Overrides, Stage, Summation, Table};
 use crate::{params, shader};
 use reference::Direction;
 use reference::ops::Dropout;
@@ -35,6 +35,7 @@ pub(super) static TABLE: Table<Dropout> = Table {
         Kernel {
             id: "dropout.fwd.naive",
             direction: Direction::Fwd,
+            order: Summation::NOTHING,
             source: shader!("dropout/fwd_naive.wgsl"),
             shared: &[GRID, PHILOX],
             overrides: &[("WORKGROUP", 64)],
@@ -44,6 +45,7 @@ pub(super) static TABLE: Table<Dropout> = Table {
         Kernel {
             id: "dropout.fwd.vec4",
             direction: Direction::Fwd,
+            order: Summation::NOTHING,
             source: shader!("dropout/fwd_vec4.wgsl"),
             shared: &[GRID, PHILOX],
             overrides: &[("WORKGROUP", 64)],
@@ -54,6 +56,7 @@ pub(super) static TABLE: Table<Dropout> = Table {
         Kernel {
             id: "dropout.bwd_input.naive",
             direction: Direction::BwdInput,
+            order: Summation::NOTHING,
             source: shader!("dropout/bwd_input_naive.wgsl"),
             shared: &[GRID, PHILOX],
             overrides: &[("WORKGROUP", 64)],
@@ -63,6 +66,7 @@ pub(super) static TABLE: Table<Dropout> = Table {
         Kernel {
             id: "dropout.bwd_input.vec4",
             direction: Direction::BwdInput,
+            order: Summation::NOTHING,
             source: shader!("dropout/bwd_input_vec4.wgsl"),
             shared: &[GRID, PHILOX],
             overrides: &[("WORKGROUP", 64)],

@@ -1,5 +1,5 @@
 use crate::grid::Grid;
-use crate::kernel::{Kernel, Overrides, Prefer, Stage, Table};
+use crate::kernel::{Kernel, Overrides, Prefer, Stage, Summation, Table};
 use crate::{params, shader};
 use reference::Direction;
 use reference::ops::Flatten;
@@ -32,6 +32,7 @@ pub(super) static TABLE: Table<Flatten> = Table {
         Kernel {
             id: "flatten.fwd.naive",
             direction: Direction::Fwd,
+            order: Summation::NOTHING,
             source: shader!("flatten/fwd_naive.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -41,6 +42,7 @@ pub(super) static TABLE: Table<Flatten> = Table {
         Kernel {
             id: "flatten.fwd.tiled",
             direction: Direction::Fwd,
+            order: Summation::NOTHING,
             source: shader!("flatten/fwd_tiled.wgsl"),
             shared: &[GRID],
             overrides: &[("TILE", 16)],
@@ -51,6 +53,7 @@ pub(super) static TABLE: Table<Flatten> = Table {
         Kernel {
             id: "flatten.bwd_input.naive",
             direction: Direction::BwdInput,
+            order: Summation::NOTHING,
             source: shader!("flatten/bwd_input_naive.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -60,6 +63,7 @@ pub(super) static TABLE: Table<Flatten> = Table {
         Kernel {
             id: "flatten.bwd_input.tiled",
             direction: Direction::BwdInput,
+            order: Summation::NOTHING,
             source: shader!("flatten/bwd_input_tiled.wgsl"),
             shared: &[GRID],
             overrides: &[("TILE", 16)],

@@ -1,5 +1,5 @@
 use crate::grid::Grid;
-use crate::kernel::{Kernel, Overrides, Stage, Table};
+use crate::kernel::{Kernel, Overrides, Stage, Summation, Table};
 use crate::{params, shader};
 use reference::Direction;
 use reference::ops::Gather;
@@ -43,6 +43,7 @@ pub(super) static TABLE: Table<Gather> = Table {
         Kernel {
             id: "gather.fwd.naive",
             direction: Direction::Fwd,
+            order: Summation::NOTHING,
             source: shader!("gather/fwd_naive.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -52,6 +53,7 @@ pub(super) static TABLE: Table<Gather> = Table {
         Kernel {
             id: "gather.fwd.vec4",
             direction: Direction::Fwd,
+            order: Summation::NOTHING,
             source: shader!("gather/fwd_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],

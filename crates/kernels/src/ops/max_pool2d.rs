@@ -1,5 +1,5 @@
 use crate::grid::Grid;
-use crate::kernel::{Kernel, Overrides, Stage, Table};
+use crate::kernel::{Kernel, Overrides, Stage, Summation, Table};
 use crate::{params, shader};
 use reference::ops::MaxPool2d;
 use reference::{Axis, Direction};
@@ -96,6 +96,7 @@ pub(super) static TABLE: Table<MaxPool2d> = Table {
         Kernel {
             id: "max_pool2d.fwd.naive",
             direction: Direction::Fwd,
+            order: Summation::NOTHING,
             source: shader!("max_pool2d/fwd_naive.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -105,6 +106,7 @@ pub(super) static TABLE: Table<MaxPool2d> = Table {
         Kernel {
             id: "max_pool2d.fwd.vec4",
             direction: Direction::Fwd,
+            order: Summation::NOTHING,
             source: shader!("max_pool2d/fwd_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -115,6 +117,7 @@ pub(super) static TABLE: Table<MaxPool2d> = Table {
         Kernel {
             id: "max_pool2d.bwd_input.naive",
             direction: Direction::BwdInput,
+            order: Summation::NOTHING,
             source: shader!("max_pool2d/bwd_input_naive.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -124,6 +127,7 @@ pub(super) static TABLE: Table<MaxPool2d> = Table {
         Kernel {
             id: "max_pool2d.bwd_input.vec4",
             direction: Direction::BwdInput,
+            order: Summation::NOTHING,
             source: shader!("max_pool2d/bwd_input_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -134,6 +138,7 @@ pub(super) static TABLE: Table<MaxPool2d> = Table {
         Kernel {
             id: "max_pool2d.bwd_input.disjoint",
             direction: Direction::BwdInput,
+            order: Summation::NOTHING,
             source: shader!("max_pool2d/bwd_input_disjoint.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -144,6 +149,7 @@ pub(super) static TABLE: Table<MaxPool2d> = Table {
         Kernel {
             id: "max_pool2d.bwd_input.disjoint_vec4",
             direction: Direction::BwdInput,
+            order: Summation::NOTHING,
             source: shader!("max_pool2d/bwd_input_disjoint_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],

@@ -1,5 +1,5 @@
 use crate::grid::Grid;
-use crate::kernel::{Kernel, Overrides, Stage, Table};
+use crate::kernel::{Kernel, Overrides, Stage, Summation, Table};
 use crate::{params, shader};
 use reference::Direction;
 use reference::ops::Relu;
@@ -30,6 +30,7 @@ pub(super) static TABLE: Table<Relu> = Table {
         Kernel {
             id: "relu.fwd.naive",
             direction: Direction::Fwd,
+            order: Summation::NOTHING,
             source: shader!("relu/fwd_naive.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -39,6 +40,7 @@ pub(super) static TABLE: Table<Relu> = Table {
         Kernel {
             id: "relu.fwd.vec4",
             direction: Direction::Fwd,
+            order: Summation::NOTHING,
             source: shader!("relu/fwd_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -49,6 +51,7 @@ pub(super) static TABLE: Table<Relu> = Table {
         Kernel {
             id: "relu.bwd_input.naive",
             direction: Direction::BwdInput,
+            order: Summation::NOTHING,
             source: shader!("relu/bwd_input_naive.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -58,6 +61,7 @@ pub(super) static TABLE: Table<Relu> = Table {
         Kernel {
             id: "relu.bwd_input.vec4",
             direction: Direction::BwdInput,
+            order: Summation::NOTHING,
             source: shader!("relu/bwd_input_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],

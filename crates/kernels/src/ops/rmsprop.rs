@@ -1,5 +1,5 @@
 use crate::grid::Grid;
-use crate::kernel::{Kernel, Overrides, Stage, Table};
+use crate::kernel::{Kernel, Overrides, Stage, Summation, Table};
 use crate::{params, shader};
 use reference::Direction;
 use reference::ops::RmsProp;
@@ -48,6 +48,7 @@ pub(super) static TABLE: Table<RmsProp> = Table {
         Kernel {
             id: "rmsprop.update.naive",
             direction: Direction::Update,
+            order: Summation::NOTHING,
             source: shader!("rmsprop/update_naive.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -57,6 +58,7 @@ pub(super) static TABLE: Table<RmsProp> = Table {
         Kernel {
             id: "rmsprop.update.vec4",
             direction: Direction::Update,
+            order: Summation::NOTHING,
             source: shader!("rmsprop/update_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],

@@ -1,5 +1,5 @@
 use crate::grid::Grid;
-use crate::kernel::{Kernel, Overrides, Stage, Table};
+use crate::kernel::{Kernel, Overrides, Stage, Summation, Table};
 use crate::{params, shader};
 use reference::Direction;
 use reference::ops::Sgd;
@@ -43,6 +43,7 @@ pub(super) static TABLE: Table<Sgd> = Table {
         Kernel {
             id: "sgd.update.naive",
             direction: Direction::Update,
+            order: Summation::NOTHING,
             source: shader!("sgd/update_naive.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
@@ -52,6 +53,7 @@ pub(super) static TABLE: Table<Sgd> = Table {
         Kernel {
             id: "sgd.update.vec4",
             direction: Direction::Update,
+            order: Summation::NOTHING,
             source: shader!("sgd/update_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
