@@ -1,42 +1,63 @@
-//! What the benches time: the layers of the Fashion-MNIST networks, at the batch sizes of their
-//! reports.
+//! What `cargo bench` times: the layers of the Fashion-MNIST networks, at the batch sizes of their recipes.
 
-use reference::cases::Case;
-use reference::ops::{Conv2d, Dense, MaxPool2d, Relu};
-use reference::{Error, TensorSpec, Window};
+use trainer::bench::layers::{self, Problem};
+use trainer::recipe::{BUILT_IN, Recipe};
 
-/// The layers worth timing, named `<network>-<layer>`.
+/// The variable that chooses the networks: names of recipes with commas between, or `all`.
+pub const VARIABLE: &str = "SELVEDGE_BENCH";
+
+/// The networks timed unless others are chosen: few enough for a quarter of an hour on a software adapter.
+pub const USUAL: [&str; 3] = ["lenet5", "depth2", "depth3"];
+
+/// The recipes that the variable names.
 ///
 /// # Errors
 ///
-/// An impossible layer, which would be a mistake in this list.
-pub fn layers() -> Result<Vec<Case>, Error> {
-    let same = |kernel: usize, pad: usize| Window::new(kernel).pad(pad);
-    let conv = |name: &str, x: [usize; 4], c_out: usize, kernel: usize, pad: usize| {
-        Ok(Case::new(name, Conv2d::new(x, c_out, same(kernel, pad), same(kernel, pad))?))
-    };
-    let dense = |name: &str, n: usize, i: usize, o: usize| Ok(Case::new(name, Dense::new(n, i, o)?));
-    let pool = |name: &str, x: [usize; 4]| {
-        let halves = Window::new(2).stride(2);
-        Ok(Case::new(name, MaxPool2d::new(x, halves, halves)?))
-    };
-    let relu = |name: &str, [n, c, h, w]: [usize; 4]| Ok(Case::new(name, Relu::new(TensorSpec::image(n, c, h, w))?));
-    [
-        conv("lenet5-conv1", [32, 1, 28, 28], 6, 5, 4),
-        conv("lenet5-conv2", [32, 6, 16, 16], 16, 5, 2),
-        dense("lenet5-fc1", 32, 1024, 120),
-        dense("lenet5-fc2", 32, 120, 84),
-        dense("lenet5-fc3", 32, 84, 10),
-        relu("lenet5-relu1", [32, 6, 32, 32]),
-        pool("lenet5-pool1", [32, 6, 32, 32]),
-        conv("depth2-conv1", [64, 1, 28, 28], 32, 3, 1),
-        conv("depth2-conv2", [64, 32, 14, 14], 64, 3, 1),
-        dense("depth2-fc1", 64, 3136, 128),
-        relu("depth2-relu1", [64, 32, 28, 28]),
-        pool("depth2-pool1", [64, 32, 28, 28]),
-        conv("depth3-conv3", [64, 64, 7, 7], 128, 3, 1),
-        dense("depth3-fc1", 64, 6272, 256),
-    ]
-    .into_iter()
-    .collect()
+/// A name that is no built-in recipe's.
+pub fn recipes() -> anyhow::Result<Vec<Recipe>> {
+    let names = std::env::var(VARIABLE).unwrap_or_else(|_| USUAL.join(","));
+    match names.as_str() {
+        "all" => Ok(BUILT_IN.iter().map(Recipe::built_in).collect::<Result<_, _>>()?),
+        names => Ok(names.split(',').map(|name| Recipe::find(name.trim())).collect::<Result<_, _>>()?),
+    }
+}
+
+/// Their layers, and the first layer of every kind that only other networks have.
+///
+/// # Errors
+///
+/// A network that cannot be: a mistake in a recipe.
+pub fn layers(recipes: &[Recipe]) -> anyhow::Result<Vec<Problem>> {
+    let of_recipes: Vec<String> = recipes.iter().map(|recipe| format!("{}-", recipe.name)).collect();
+    let mut chosen: Vec<Problem> = Vec::new();
+    let (mine, others): (Vec<_>, Vec<_>) = layers::all()?.into_iter().partition(|problem| {
+        let mut names = std::iter::once(&problem.name).chain(&problem.aliases);
+        names.any(|name| of_recipes.iter().any(|recipe| name.starts_with(recipe)))
+    });
+    for problem in mine {
+        chosen.push(problem);
+    }
+    for problem in others {
+        if !chosen.iter().any(|known| known.op.name() == problem.op.name()) {
+            chosen.push(problem);
+        }
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_set_holds_its_networks_and_every_operation() {
+        let recipes: Vec<Recipe> = USUAL.iter().map(|name| Recipe::find(name).expect("a recipe")).collect();
+        let chosen = layers(&recipes).expect("layers");
+        for name in ["lenet5-conv1", "depth2-conv2", "depth2-fc1", "depth3-conv3", "depth2-gather"] {
+            assert!(chosen.iter().any(|problem| problem.is_called(name)), "{name}");
+        }
+        for problem in layers::all().expect("layers") {
+            assert!(chosen.iter().any(|known| known.op.name() == problem.op.name()), "{}", problem.op.name());
+        }
+    }
 }

@@ -1,16 +1,23 @@
-//! Times every kernel row on every layer: `cargo bench`, or `cargo bench -- conv2d.fwd`.
+//! Times every kernel row on every layer, and whole training steps: `cargo bench`, or `cargo bench -- conv2d.fwd`.
 //!
 //! A row is checked against the reference before it is timed, and again afterwards; one that fails
 //! is not timed. Times are wall clock per launch, over launches that are submitted together.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use kernels::check::{Data, check};
-use kernels::{Gpu, Options, Row, Tensor};
+use kernels::check::{Data, Problem, check_problem};
+use kernels::{Class, Gpu, Options, Row, Tensor};
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use reference::cases::Case;
-use reference::{Array, DType, Operation};
+use rand::seq::SliceRandom;
+use std::cell::OnceCell;
 use std::time::{Duration, Instant};
+use tape::Device;
+use trainer::bench::{layers, steps};
+use trainer::recipe::Recipe;
+
+/// Floating-point operations of a launch that a naive kernel on a software adapter does in about a second; slower ones
+/// are left out there.
+const AFFORDABLE: u64 = 1_100_000_000;
 
 fn main() {
     let gpu = match pollster::block_on(Gpu::open(&Options::default())) {
@@ -22,79 +29,103 @@ fn main() {
     };
     let info = gpu.info();
     eprintln!("adapter: {} ({:?}, {:?}, {})", info.name, info.device_type, info.backend, info.driver_info);
-    let layers = match benches::layers() {
-        Ok(layers) => layers,
-        Err(error) => {
-            eprintln!("{error}");
-            std::process::exit(1);
-        }
-    };
+    let recipes = or_exit(benches::recipes());
     let mut criterion = Criterion::default()
         .sample_size(10)
-        .warm_up_time(Duration::from_millis(200))
+        .warm_up_time(Duration::from_millis(100))
         .measurement_time(Duration::from_millis(500))
         .configure_from_args();
-    for case in &layers {
-        time_layer(&mut criterion, &gpu, case);
+    for recipe in &recipes {
+        or_exit(pollster::block_on(time_steps(&mut criterion, &gpu, recipe)));
+    }
+    for problem in or_exit(benches::layers(&recipes)) {
+        if gpu.class() == Class::Software && problem.flops() > AFFORDABLE {
+            eprintln!("{} is left out: naive kernels take too long for it here", problem.name);
+            continue;
+        }
+        time_layer(&mut criterion, &gpu, &problem);
     }
     criterion.final_summary();
 }
 
-fn time_layer(criterion: &mut Criterion, gpu: &Gpu, case: &Case) {
-    for &direction in case.op.directions() {
-        let rows = kernels::ops::all().iter().filter(|row| row.op() == case.op.name() && row.direction() == direction);
+fn time_layer(criterion: &mut Criterion, gpu: &Gpu, problem: &layers::Problem) {
+    let op = &*problem.op;
+    // Made up when the first row is timed: layers that a filter leaves out cost nothing.
+    let values: OnceCell<Problem> = OnceCell::new();
+    for &direction in op.directions() {
+        let mut rows: Vec<&'static dyn Row> = kernels::ops::all()
+            .iter()
+            .map(|row| &**row)
+            .filter(|row| row.op() == op.name() && row.direction() == direction)
+            .filter(|row| gpu.supports(*row).and_then(|()| row.accepts(op)).is_ok())
+            .collect();
+        // A machine that gets warmer, or busier, does not always do so on the same rows.
+        rows.shuffle(&mut StdRng::seed_from_u64(op.flops(direction)));
         for row in rows {
-            let row = &**row;
-            if gpu.supports(row).and_then(|()| row.accepts(&*case.op)).is_err() {
-                continue;
-            }
             let mut group = criterion.benchmark_group(row.id());
             // One "element" is one floating-point operation: criterion then prints FLOP/s.
-            group.throughput(Throughput::Elements(case.op.flops(direction)));
-            group.bench_function(BenchmarkId::from_parameter(&case.name), |bencher| {
-                // Inside, so that rows that a filter leaves out cost nothing.
-                verify(gpu, row, case);
-                let args = arguments(gpu, row, &*case.op);
+            group.throughput(Throughput::Elements(op.flops(direction)));
+            group.bench_function(BenchmarkId::from_parameter(&problem.name), |bencher| {
+                let values = values.get_or_init(|| or_exit(Problem::new(op, Data::Reals, 1)));
+                // A wrong kernel has no speed.
+                let verify = || {
+                    let checked = or_exit(pollster::block_on(check_problem(gpu, row, op, Data::Reals, values)));
+                    checked.unwrap_or_else(|fault| fail(&format!("{} on {}: {fault}", row.id(), problem.name)));
+                };
+                verify();
+                let args = or_exit(values.upload(gpu, op, direction));
                 let args: Vec<&Tensor> = args.iter().collect();
                 bencher.iter_custom(|launches| {
                     let start = Instant::now();
                     for _ in 0..launches {
-                        or_exit(gpu.launch(row, &*case.op, &args));
+                        or_exit(gpu.launch(row, op, &args));
                     }
                     or_exit(gpu.finish());
                     start.elapsed()
                 });
-                verify(gpu, row, case);
+                verify();
             });
             group.finish();
         }
     }
 }
 
-/// A wrong kernel has no speed.
-fn verify(gpu: &Gpu, row: &'static dyn Row, case: &Case) {
-    or_exit(pollster::block_on(check(gpu, row, case, Data::Reals, 1)));
-}
-
-/// Tensors for the arguments of a row, filled with random numbers: zeros and denormals may be faster or slower than those.
-fn arguments(gpu: &Gpu, row: &dyn Row, op: &dyn Operation) -> Vec<Tensor> {
-    let mut random = StdRng::seed_from_u64(1);
-    op.signature(row.direction())
-        .iter()
-        .map(|arg| {
-            let elements = 0..arg.spec.len();
-            let array = match arg.spec.dtype {
-                DType::Real => Array::Real(elements.map(|_| random.random_range(-1.0..1.0)).collect()),
-                DType::Index => Array::Index(elements.map(|_| random.random_range(0..4)).collect()),
-            };
-            or_exit(gpu.upload(&arg.spec, &array))
-        })
-        .collect()
+/// A training step, replayed from its recording and through the tape.
+async fn time_steps(criterion: &mut Criterion, gpu: &Gpu, recipe: &Recipe) -> anyhow::Result<()> {
+    let n = recipe.train.batch_size;
+    steps::with_step(gpu, recipe, async |step| {
+        let mut group = criterion.benchmark_group("step");
+        // One "element" is one image: criterion then prints images per second.
+        group.throughput(Throughput::Elements(n as u64));
+        let mut time = |name: &str, run: &mut dyn FnMut() -> anyhow::Result<()>| {
+            group.bench_function(BenchmarkId::new(name, &recipe.name), |bencher| {
+                bencher.iter_custom(|steps| {
+                    let start = Instant::now();
+                    for _ in 0..steps {
+                        or_exit(run());
+                    }
+                    or_exit(gpu.finish());
+                    start.elapsed()
+                });
+            });
+        };
+        let recorder = gpu.recorder();
+        step.run(&Device::Gpu(recorder.clone()), n)?;
+        let plan = recorder.plan();
+        time("plan", &mut || Ok(gpu.replay(&plan)?));
+        let device = Device::Gpu(gpu.clone());
+        time("eager", &mut || Ok(step.run(&device, n).map(|_| ())?));
+        group.finish();
+        Ok(())
+    })
+    .await
 }
 
 fn or_exit<T, E: std::fmt::Display>(result: Result<T, E>) -> T {
-    result.unwrap_or_else(|error| {
-        eprintln!("{error}");
-        std::process::exit(1);
-    })
+    result.unwrap_or_else(|error| fail(&error.to_string()))
+}
+
+fn fail(message: &str) -> ! {
+    eprintln!("{message}");
+    std::process::exit(1)
 }

@@ -1,5 +1,9 @@
 //! The command line.
 
+use crate::bench::args::{
+    BENCH_EXAMPLES, KernelsBenchArgs, KernelsReportArgs, KernelsRooflineArgs, KernelsTuneArgs, REPORT_EXAMPLES,
+    ROOFLINE_EXAMPLES, TUNE_EXAMPLES,
+};
 use crate::recipe::{Normalise, OptimizerKind, Order};
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
@@ -152,6 +156,18 @@ pub enum KernelsCommand {
     /// Time a training step, dispatch by dispatch
     #[command(before_help = KERNELS_PROFILE_EXAMPLES)]
     Profile(KernelsProfileArgs),
+    /// Time kernels on the layers of the networks, against naive and against the roofline
+    #[command(before_help = BENCH_EXAMPLES)]
+    Bench(KernelsBenchArgs),
+    /// Show every kernel under the roofline of this device, as a table and as a picture
+    #[command(before_help = ROOFLINE_EXAMPLES)]
+    Roofline(KernelsRooflineArgs),
+    /// Find the fastest kernel for every layer on this device
+    #[command(before_help = TUNE_EXAMPLES)]
+    Tune(KernelsTuneArgs),
+    /// Write all that can be timed here as a page of Markdown
+    #[command(before_help = REPORT_EXAMPLES)]
+    Report(KernelsReportArgs),
 }
 
 /// Where to run.
@@ -167,6 +183,9 @@ pub struct DeviceArgs {
     /// Graphics API
     #[arg(long, global = true, value_enum, value_name = "API")]
     pub backend: Option<Backend>,
+    /// Choose kernels by this table of `kernels tune` instead of the built-in one; `off` for by none
+    #[arg(long, global = true, value_parser = NonEmptyStringValueParser::new(), value_name = "FILE")]
+    pub tuned: Option<String>,
 }
 
 /// Where kernels run.
@@ -609,6 +628,14 @@ pub enum UsageError {
         /// What is most similar.
         suggestion: Option<String>,
     },
+    /// `--layer` is part of no layer's name.
+    #[error("--layer `{layer}`: no layer of a built-in recipe is called so{}", did_you_mean(.suggestion))]
+    UnknownLayer {
+        /// What was asked for.
+        layer: String,
+        /// What is most similar.
+        suggestion: Option<String>,
+    },
     /// `--case` names no case of the chosen kernels.
     #[error("--case `{case}`: the chosen kernels have no such case{}", did_you_mean(.suggestion))]
     UnknownCase {
@@ -674,7 +701,7 @@ impl Cli {
 
     /// For global flags, which may stand on either side of the command, clap's own rules do not always hold.
     fn contradiction(&self) -> Option<&'static str> {
-        let DeviceArgs { device, adapter, backend } = &self.device;
+        let DeviceArgs { device, adapter, backend, .. } = &self.device;
         if *device == Device::Reference && adapter.is_some() {
             return Some("--adapter chooses a GPU, but --device reference uses none");
         }
@@ -845,6 +872,8 @@ mod tests {
             "completions",
             "completions shell",
             "kernels check --seed -1",
+            "kernels bench --samples 0",
+            "kernels bench --layer depth2 --case 3x5",
             "kernels check --device reference",
             "--device reference kernels list",
         ] {
@@ -913,6 +942,11 @@ mod tests {
             "kernels show --help",
             "kernels watch --help",
             "completions --help",
+            "kernels profile --help",
+            "kernels bench --help",
+            "kernels roofline --help",
+            "kernels tune --help",
+            "kernels report --help",
         ] {
             let help = read(line).unwrap_err();
             assert_eq!(help.exit_code(), 0, "{line}");

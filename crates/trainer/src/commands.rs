@@ -9,7 +9,7 @@ use crate::recipe::Recipe;
 use crate::run::Run;
 use crate::run_folder::RunFolder;
 use crate::train::test;
-use crate::{completions, console, device, doctor, dump, kernels_check, kernels_list, kernels_profile, kernels_show};
+use crate::{bench, completions, console, device, doctor, dump, kernels_check, kernels_list, kernels_profile, kernels_show};
 use crate::{kernels_watch, list, weights};
 use anyhow::Context;
 use fashion_mnist::{CLASSES, Dataset};
@@ -43,6 +43,10 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Kernels(KernelsCommand::List(args)) => block_on(kernels_list::list(&cli.device, &args)),
         Command::Kernels(KernelsCommand::Check(args)) => block_on(kernels_check::check(&cli.device, &args)),
         Command::Kernels(KernelsCommand::Profile(args)) => block_on(kernels_profile::profile(&cli.device, &args)),
+        Command::Kernels(KernelsCommand::Bench(args)) => block_on(bench::bench(&cli.device, &args)),
+        Command::Kernels(KernelsCommand::Roofline(args)) => block_on(bench::roofline(&cli.device, &args)),
+        Command::Kernels(KernelsCommand::Tune(args)) => block_on(bench::tune(&cli.device, &args)),
+        Command::Kernels(KernelsCommand::Report(args)) => block_on(bench::report(&cli.device, &args)),
     }
 }
 

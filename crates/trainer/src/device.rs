@@ -3,9 +3,37 @@
 use crate::cli::{self, DeviceArgs};
 use crate::console;
 use crate::summary::Adapter;
+use kernels::tuned::{Tuned, TunedError, Tuning};
 use kernels::wgpu;
 use kernels::{Gpu, Options, Wish};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tape::Device;
+
+/// A table of choices is a few thousand bytes; whoever names a disk image gets an error, not a wait.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Why `--tuned` cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum TuningError {
+    /// The file cannot be read.
+    #[error("--tuned {}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        error: std::io::Error,
+    },
+    /// It is no table of choices.
+    #[error("--tuned {}: {error}", path.display())]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: TunedError,
+    },
+}
 
 impl DeviceArgs {
     /// The adapter wished for.
@@ -18,15 +46,25 @@ impl DeviceArgs {
         });
         Wish { name: self.adapter.clone(), backend }
     }
+
+    /// The table of choices wished for.
+    pub fn tuning(&self) -> Result<Tuning, TuningError> {
+        match self.tuned.as_deref() {
+            None => Ok(Tuning::BuiltIn),
+            Some("off") => Ok(Tuning::Off),
+            Some(path) => read_tuned(Path::new(path)).map(|table| Tuning::Table(Arc::new(table))),
+        }
+    }
 }
 
 /// Opens a GPU or the CPU reference. `auto` goes on with the reference, and says so, where no adapter is found and none
 /// was asked for by name.
-pub async fn open(args: &DeviceArgs) -> Result<Device, kernels::Error> {
+pub async fn open(args: &DeviceArgs) -> anyhow::Result<Device> {
+    let tuning = args.tuning()?;
     if args.device == cli::Device::Reference {
         return Ok(Device::Reference);
     }
-    match Gpu::open(&Options { wish: args.wish(), ..Options::default() }).await {
+    match Gpu::open(&Options { wish: args.wish(), tuning, ..Options::default() }).await {
         Ok(gpu) => Ok(Device::Gpu(gpu)),
         Err(error @ kernels::Error::NoAdapter { .. })
             if args.device == cli::Device::Auto && args.adapter.is_none() && args.backend.is_none() =>
@@ -34,7 +72,27 @@ pub async fn open(args: &DeviceArgs) -> Result<Device, kernels::Error> {
             console::message(&format!("{error}. Going on with the CPU reference, which is slower."));
             Ok(Device::Reference)
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn read_tuned(path: &Path) -> Result<Tuned, TuningError> {
+    let unreadable = |error| TuningError::Unreadable { path: path.to_owned(), error };
+    // Before it is opened: opening a pipe would wait for its writer.
+    if !path.metadata().map_err(unreadable)?.is_file() {
+        return Err(unreadable(std::io::Error::other("not a regular file")));
+    }
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    Tuned::parse(&text).map_err(|error| TuningError::Table { path: path.to_owned(), error })
+}
+
+/// The kernels launched so far, for summaries.
+pub fn kernels_used(device: &Device) -> Vec<String> {
+    match device {
+        Device::Gpu(gpu) => gpu.rows_used().into_iter().map(str::to_owned).collect(),
+        Device::Reference => Vec::new(),
     }
 }
 

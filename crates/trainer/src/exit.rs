@@ -2,6 +2,7 @@
 
 use crate::checkpoint::CheckpointError;
 use crate::cli::UsageError;
+use crate::device::TuningError;
 use crate::interrupt::{Interrupted, Signal};
 use crate::kernels_check::ChecksFailed;
 use crate::network::NetworkError;
@@ -128,6 +129,7 @@ impl Failure {
         let usage = error.is::<UsageError>()
             || error.is::<RecipeError>()
             || error.is::<NetworkError>()
+            || error.is::<TuningError>()
             || error.is::<reference::Error>()
             || error.is::<fashion_mnist::SplitError>();
         let known = [
@@ -184,6 +186,7 @@ mod tests {
             (Recipe::find("nonsense").unwrap_err().into(), 2),
             (UsageError::NoDropout { recipe: String::new() }.into(), 2),
             (NetworkError::Empty.into(), 2),
+            (TuningError::Unreadable { path: "x".into(), error: std::io::Error::other("") }.into(), 2),
             (impossible().into(), 2),
             (tape::Error::Operation(impossible()).into(), 2),
             (kernels::Error::Operation(impossible()).into(), 2),

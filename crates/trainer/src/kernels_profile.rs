@@ -1,15 +1,13 @@
 //! `trainer kernels profile`: where a training step spends its device time.
 
+use crate::bench::rows::{roofline_json, roofline_lines};
+use crate::bench::steps::with_step;
 use crate::cli::{DeviceArgs, KernelsProfileArgs};
 use crate::console;
 use crate::files::{Existing, write_atomically};
-use crate::images::{Images, Visit};
-use crate::model::Model;
-use crate::network::Network;
 use crate::recipe::Recipe;
-use crate::step::Step;
 use anyhow::Context;
-use fashion_mnist::synthetic;
+use kernels::probe::Roofline;
 use kernels::{Gpu, Options, Timing};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -27,7 +25,13 @@ pub async fn profile(device: &DeviceArgs, args: &KernelsProfileArgs) -> anyhow::
     let mut recipe = Recipe::find(&args.recipe)?;
     recipe.train.batch_size = args.batch_size.unwrap_or(recipe.train.batch_size);
     recipe.check()?;
-    let gpu = Gpu::open(&Options { wish: device.wish(), checks: !args.no_checks, ..Options::default() }).await?;
+    let gpu = Gpu::open(&Options {
+        wish: device.wish(),
+        checks: !args.no_checks,
+        tuning: device.tuning()?,
+        ..Options::default()
+    })
+    .await?;
     let profile = Profile::measure(&gpu, &recipe).await?;
     if let Some(path) = &args.trace {
         write_atomically(path, profile.trace().to_string().as_bytes(), Existing::Replace)
@@ -60,6 +64,8 @@ struct Profile {
     step: [f64; 3],
     /// Bytes of device memory of the plan.
     bytes: u64,
+    /// What the device can do at best.
+    roofline: Roofline,
 }
 
 /// The dispatches of one kernel row together.
@@ -69,24 +75,21 @@ struct Sum {
     nanoseconds: f64,
     flops: u64,
     bytes: u64,
+    /// The least time that operations and bytes allow, in nanoseconds.
+    least: f64,
 }
 
 impl Profile {
     /// Records a training step and times it. The images are drawn by code: what they show costs nothing.
     async fn measure(gpu: &Gpu, recipe: &Recipe) -> anyhow::Result<Self> {
-        let batch = recipe.train.batch_size;
-        let images = u32::try_from(batch)?;
-        let dataset = synthetic(images, 1, 0);
-        let device = Device::Gpu(gpu.clone());
-        let network = Network::new(&recipe.layers, batch)?;
-        let values = network.initialise(recipe.train.seed).into_iter().map(|(_, values)| values).collect();
-        let model = Model::new(&device, network, values)?;
-        let pixels = Images::upload(&device, &dataset.train, recipe.data.normalise)?;
-        let visit = Visit::new(&device, &(0..images).collect::<Vec<_>>(), recipe.train.seed)?;
-        let step = Step::new(&device, recipe, &model, &pixels, &visit)?;
-        let recorder = gpu.recorder();
-        step.run(&Device::Gpu(recorder.clone()), batch)?;
-        let plan = recorder.plan();
+        let begin = Instant::now();
+        let roofline = Roofline::measure(gpu, &|| begin.elapsed()).await?;
+        let plan = with_step(gpu, recipe, async |step| {
+            let recorder = gpu.recorder();
+            step.run(&Device::Gpu(recorder.clone()), recipe.train.batch_size)?;
+            Ok(recorder.plan())
+        })
+        .await?;
 
         // What is compiled late is compiled now.
         gpu.replay(&plan)?;
@@ -112,7 +115,7 @@ impl Profile {
         let with_median = |(index, timing)| Timing { nanoseconds: median(index), ..timing };
         let dispatches = first.into_iter().enumerate().map(with_median).collect();
         let step = [steps[0], steps[REPETITIONS / 2], steps[REPETITIONS - 1]];
-        Ok(Self { dispatches, step, bytes: plan.allocated_bytes() })
+        Ok(Self { dispatches, step, bytes: plan.allocated_bytes(), roofline })
     }
 
     /// By kernel row, the most expensive first.
@@ -124,6 +127,7 @@ impl Profile {
             sum.nanoseconds += timing.nanoseconds.unwrap_or_default();
             sum.flops += timing.flops;
             sum.bytes += timing.bytes;
+            sum.least += self.roofline.least(timing.flops, timing.bytes, true);
         }
         let mut sums: Vec<_> = sums.into_iter().collect();
         sums.sort_by(|a, b| b.1.nanoseconds.total_cmp(&a.1.nanoseconds));
@@ -135,16 +139,24 @@ impl Profile {
         let total: f64 = sums.iter().map(|(_, sum)| sum.nanoseconds).sum();
         let checks = if head.checks { "on" } else { "off" };
         let mut text = format!(
-            "{}, batch {}, on {} ({}), run-time checks {checks}\n\n",
-            head.recipe, head.batch, head.adapter, head.driver
+            "{}, batch {}, on {} ({}), run-time checks {checks}\n{}\n\n",
+            head.recipe,
+            head.batch,
+            head.adapter,
+            head.driver,
+            roofline_lines(&self.roofline).join("\n")
         );
-        text +=
-            &format!("{:<40} {:>5} {:>12} {:>8} {:>9} {:>8}\n", "kernel", "times", "us", "share", "GFLOP/s", "GB/s");
-        for (row, Sum { dispatches, nanoseconds, flops, bytes }) in sums {
+        text += &format!(
+            "{:<40} {:>5} {:>12} {:>8} {:>9} {:>8} {:>10}\n",
+            "kernel", "times", "us", "share", "GFLOP/s", "GB/s", "% roofline"
+        );
+        for (row, Sum { dispatches, nanoseconds, flops, bytes, least }) in sums {
             let (microseconds, share) = (nanoseconds / 1e3, 100.0 * nanoseconds / total);
             let (flops, bytes) = (flops as f64 / nanoseconds, bytes as f64 / nanoseconds);
-            text +=
-                &format!("{row:<40} {dispatches:>5} {microseconds:>12.1} {share:>6.1} % {flops:>9.2} {bytes:>8.2}\n");
+            let of_roofline = 100.0 * least / nanoseconds;
+            text += &format!(
+                "{row:<40} {dispatches:>5} {microseconds:>12.1} {share:>6.1} % {flops:>9.2} {bytes:>8.2} {of_roofline:>10.1}\n"
+            );
         }
         let unusable = self.dispatches.iter().filter(|timing| timing.nanoseconds.is_none()).count();
         text += &format!("{:<40} {:>5} {:>12.1}\n\n", "sum, each dispatch alone", self.dispatches.len(), total / 1e3);
@@ -161,7 +173,7 @@ impl Profile {
     }
 
     fn json(&self, head: &Head<'_>) -> String {
-        let dispatches: Vec<_> = self.dispatches.iter().map(entry).collect();
+        let dispatches: Vec<_> = self.dispatches.iter().map(|timing| self.entry(timing)).collect();
         let [least, median, most] = self.step;
         let profile = json!({
             "recipe": head.recipe,
@@ -172,6 +184,7 @@ impl Profile {
             "dispatches": dispatches,
             "step_seconds": { "least": least, "median": median, "most": most },
             "plan_bytes": self.bytes,
+            "roofline": roofline_json(&self.roofline),
         });
         format!("{profile:#}\n")
     }
@@ -183,20 +196,21 @@ impl Profile {
             let duration = timing.nanoseconds.unwrap_or_default() / 1e3;
             let begin = at;
             at += duration;
-            json!({ "name": timing.row, "ph": "X", "pid": 0, "tid": 0, "ts": begin, "dur": duration, "args": entry(timing) })
+            json!({ "name": timing.row, "ph": "X", "pid": 0, "tid": 0, "ts": begin, "dur": duration, "args": self.entry(timing) })
         });
         json!({ "displayTimeUnit": "ns", "traceEvents": events.collect::<Vec<_>>() })
     }
-}
 
-fn entry(timing: &Timing) -> serde_json::Value {
-    let Timing { row, stage, groups, flops, bytes, nanoseconds } = timing;
-    json!({
-        "kernel": row,
-        "stage": stage,
-        "workgroups": groups,
-        "flops": flops,
-        "bytes": bytes,
-        "nanoseconds": nanoseconds,
-    })
+    fn entry(&self, timing: &Timing) -> serde_json::Value {
+        let Timing { row, stage, groups, flops, bytes, nanoseconds } = timing;
+        json!({
+            "kernel": row,
+            "stage": stage,
+            "workgroups": groups,
+            "flops": flops,
+            "bytes": bytes,
+            "nanoseconds": nanoseconds,
+            "least_nanoseconds": self.roofline.least(*flops, *bytes, true),
+        })
+    }
 }

@@ -3,6 +3,7 @@
 //! A [`recipe`] describes a run; a [`network`] is what its layers amount to. A run leaves a [`run_folder`] with its
 //! configuration, [`metrics`], [`checkpoint`]s, [`weights`] and [`summary`].
 
+pub mod bench;
 pub mod checkpoint;
 pub mod cli;
 pub mod commands;

@@ -232,6 +232,7 @@ impl Run {
             seconds: Seconds { train: state.seconds, total: begin.elapsed().as_secs_f64() },
             versions: Versions { selvedge: SELVEDGE_VERSION.to_owned(), wgpu: doctor::wgpu_version().to_owned() },
             arguments: arguments(),
+            kernels: device::kernels_used(device),
         };
         folder.write_summary(&summary)?;
         Ok(Done { summary, folder })

@@ -33,6 +33,9 @@ pub struct Summary {
     pub versions: Versions,
     /// The command line.
     pub arguments: Vec<String>,
+    /// The kernel rows that ran: another choice may differ in the last bits.
+    #[serde(default)]
+    pub kernels: Vec<String>,
 }
 
 /// Where a run took place.
@@ -101,6 +104,7 @@ pub(crate) mod tests {
             seconds: Seconds { train: 1.5, total: 2.0 },
             versions: Versions { selvedge: SELVEDGE_VERSION.to_owned(), wgpu: "30".to_owned() },
             arguments: vec!["train".to_owned()],
+            kernels: vec!["relu.fwd.vec4".to_owned()],
         }
     }
 

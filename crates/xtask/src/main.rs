@@ -3,6 +3,7 @@
 //! A bare machine builds this crate before anything else, so it depends on little more than clap and leaves every question about GPUs to
 //! `trainer doctor --probe`.
 
+mod bench;
 mod campaigns;
 mod demo;
 mod driver;
@@ -86,6 +87,18 @@ enum Command {
         /// Lower case letters, digits and underscores, such as leaky_relu
         name: String,
     },
+    /// Time every kernel and every training step; writes docs/results/bench-<ADAPTER>.md
+    BenchReport {
+        /// Further arguments for `trainer kernels report`
+        #[arg(last = true, value_name = "TRAINER ARGS")]
+        arguments: Vec<String>,
+    },
+    /// Find the fastest kernels for this adapter; writes the table of its class in crates/kernels/tuned
+    Tune {
+        /// Further arguments for `trainer kernels tune`
+        #[arg(last = true, value_name = "TRAINER ARGS")]
+        arguments: Vec<String>,
+    },
     /// Fetch the ONNX node tests (needs Python with pip, and the network once) and run them
     Onnx,
 }
@@ -98,6 +111,8 @@ fn main() -> ExitCode {
         Command::Faults { quick } => campaigns::run(quick),
         Command::NewKernel { id, from } => new_kernel(&id, &from),
         Command::NewOp { name } => new_op(&name),
+        Command::BenchReport { arguments } => bench::report(&arguments),
+        Command::Tune { arguments } => bench::tune(&arguments),
         Command::Onnx => onnx::run(),
     };
     match outcome {

@@ -1,0 +1,150 @@
+//! What is worth timing: the operations of the built-in networks, at the batch sizes of their recipes.
+
+use crate::cli::UsageError;
+use crate::network::{INPUT, Layer, Network};
+use crate::recipe::{BUILT_IN, Recipe};
+use crate::similar::most_similar;
+use anyhow::Context;
+use reference::ops::{
+    AvgPool2d, BatchNorm, BatchNormMode, Conv2d, Dense, Dropout, Flatten, Gather, GatherSizes, MaxPool2d, Relu,
+    SoftmaxCrossEntropy,
+};
+use reference::{Direction, Operation, TensorSpec};
+use std::sync::Arc;
+
+/// An operation of one or more networks.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// `<recipe>-<layer>`, of the first network that has it.
+    pub name: String,
+    /// The names it has in others.
+    pub aliases: Vec<String>,
+    /// The operation at the layer's sizes.
+    pub op: Arc<dyn Operation>,
+}
+
+impl Problem {
+    /// Whether `part` is in one of its names.
+    pub fn is_called(&self, part: &str) -> bool {
+        std::iter::once(&self.name).chain(&self.aliases).any(|name| name == part || name.contains(part))
+    }
+
+    /// Floating-point operations of its most expensive direction.
+    pub fn flops(&self) -> u64 {
+        self.op.directions().iter().map(|&direction| self.op.flops(direction)).max().unwrap_or_default()
+    }
+}
+
+/// The operations of a training step of this recipe, in order: the input, the layers, the loss, and the update of the
+/// largest parameter. Equal ones are listed once each time they occur.
+pub fn of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn Operation>)>> {
+    let n = recipe.train.batch_size;
+    let network = Network::new(&recipe.layers, n)?;
+    let [c, h, w] = INPUT;
+    // The training images as a whole lie on the device; how many there are costs a gathered batch nothing.
+    let sizes = GatherSizes { n, c, h, w, total: 10_000, order_len: 10_000 };
+    let mut all: Vec<(String, Arc<dyn Operation>)> = Vec::new();
+    let mut add = |name: &str, op: Arc<dyn Operation>| all.push((format!("{}-{name}", recipe.name), op));
+    add("gather", Arc::new(Gather::new(sizes, 1.0 / 255.0, 0.0)?));
+    let mut x = TensorSpec::image(n, c, h, w);
+    for (layer, name) in network.layers().iter().zip(network.names()) {
+        let image = || match *x.dims {
+            [n, c, h, w] => Ok([n, c, h, w]),
+            _ => Err(anyhow::anyhow!("{name} of {} gets {x}, which is no image", recipe.name)),
+        };
+        let op: Arc<dyn Operation> = match *layer {
+            Layer::Conv { c_out, h, w, .. } => Arc::new(Conv2d::new(image()?, c_out, h, w)?),
+            Layer::BatchNorm { eps, momentum, .. } => {
+                Arc::new(BatchNorm::new(x.clone(), BatchNormMode::Training, eps, momentum)?)
+            }
+            Layer::Relu => Arc::new(Relu::new(x.clone())?),
+            Layer::MaxPool { h, w } => Arc::new(MaxPool2d::new(image()?, h, w)?),
+            Layer::AvgPool { h, w } => Arc::new(AvgPool2d::new(image()?, h, w)?),
+            Layer::Flatten => Arc::new(Flatten::new(image()?)?),
+            Layer::Dense { features_out, .. } => {
+                let features_in = x.dims.get(1).copied().unwrap_or_default();
+                Arc::new(Dense::new(n, features_in, features_out)?)
+            }
+            Layer::Dropout { rate, id } => Arc::new(Dropout::new(x.clone(), rate, id)?),
+        };
+        let y = op.signature(Direction::Fwd).into_iter().find(|arg| arg.name == "y");
+        x = y.with_context(|| format!("{name} of {} has no output", recipe.name))?.spec;
+        add(name, op);
+    }
+    let classes = x.dims.get(1).copied().unwrap_or_default();
+    add("loss", Arc::new(SoftmaxCrossEntropy::new(n, classes)?));
+    let trained = network.parameters().iter().filter(|parameter| parameter.trainable);
+    if let Some(largest) = trained.max_by_key(|parameter| parameter.spec.len()) {
+        let op = recipe.optimizer.update(&largest.spec)?;
+        add(op.name(), op.into());
+    }
+    Ok(all)
+}
+
+/// The operations of all built-in networks, each once.
+pub fn all() -> anyhow::Result<Vec<Problem>> {
+    let mut problems: Vec<Problem> = Vec::new();
+    for built_in in BUILT_IN {
+        for (name, op) in of_recipe(&Recipe::built_in(built_in)?)? {
+            let key = kernels::tuned::problem(&*op);
+            match problems.iter_mut().find(|problem| kernels::tuned::problem(&*problem.op) == key) {
+                Some(problem) => problem.aliases.push(name),
+                None => problems.push(Problem { name, aliases: Vec::new(), op }),
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// Those that some part is in a name of; all of them without parts.
+pub fn chosen(parts: &[String]) -> anyhow::Result<Vec<Problem>> {
+    let mut all = all()?;
+    if let Some(part) = parts.iter().find(|part| !all.iter().any(|problem| problem.is_called(part))) {
+        let names = all.iter().flat_map(|problem| problem.aliases.iter().chain([&problem.name]));
+        let suggestion = most_similar(part, names.map(String::as_str)).map(str::to_owned);
+        return Err(UsageError::UnknownLayer { layer: part.clone(), suggestion }.into());
+    }
+    all.retain(|problem| parts.is_empty() || parts.iter().any(|part| problem.is_called(part)));
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_network_brings_its_layers_and_equal_ones_come_once() {
+        let all = all().unwrap();
+        for built_in in BUILT_IN {
+            let recipe = Recipe::built_in(built_in).unwrap();
+            let layers = of_recipe(&recipe).unwrap();
+            // The input, the loss and the optimiser besides.
+            assert_eq!(layers.len(), recipe.layers.len() + 3, "{}", built_in.name);
+            for (name, _) in layers {
+                assert_eq!(
+                    all.iter().filter(|problem| problem.aliases.contains(&name) || problem.name == name).count(),
+                    1,
+                    "{name}"
+                );
+            }
+        }
+        let mut keys: Vec<String> = all.iter().map(|problem| kernels::tuned::problem(&*problem.op)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), all.len());
+    }
+
+    #[test]
+    fn layers_are_chosen_by_parts_of_any_of_their_names() {
+        let names = |parts: &[&str]| -> anyhow::Result<Vec<String>> {
+            let parts: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
+            Ok(chosen(&parts)?.into_iter().map(|problem| problem.name).collect())
+        };
+        assert_eq!(names(&["lenet5-conv"]).unwrap(), ["lenet5-conv1", "lenet5-conv2"]);
+        // The same layer in two networks of the same batch size.
+        assert_eq!(names(&["depth3-conv2"]).unwrap(), names(&["depth2-conv2"]).unwrap());
+        assert_eq!(names(&[]).unwrap().len(), all().unwrap().len());
+        let error = names(&["depth2-conf2"]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `depth2-conv2`?"), "{error}");
+    }
+}
