@@ -9,7 +9,9 @@ use crate::recipe::Recipe;
 use crate::run::Run;
 use crate::run_folder::RunFolder;
 use crate::train::test;
-use crate::{bench, completions, console, device, doctor, dump, kernels_check, kernels_list, kernels_profile, kernels_show};
+use crate::{
+    bench, completions, console, device, doctor, dump, kernels_check, kernels_list, kernels_profile, kernels_show,
+};
 use crate::{kernels_watch, list, weights};
 use anyhow::Context;
 use fashion_mnist::{CLASSES, Dataset};

@@ -238,7 +238,7 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
 fn short_power(value: f64) -> String {
     let power = value.log10();
     match (power - power.round()).abs() < 1e-6 {
-        true if power < -3.5 || power > 5.5 => format!("{value:.0e}"),
+        true if !(-3.5..=5.5).contains(&power) => format!("{value:.0e}"),
         true if power < 0.0 => format!("{value:.*}", -power.round() as usize),
         true => format!("{value:.0}"),
         false => String::new(),

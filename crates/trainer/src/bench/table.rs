@@ -104,7 +104,7 @@ impl Table {
 pub fn short(number: f64) -> String {
     match number.abs() {
         magnitude if !magnitude.is_finite() => "-".to_owned(),
-        magnitude if magnitude == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         magnitude if magnitude < 0.001 => format!("{number:.1e}"),
         magnitude if magnitude < 0.1 => format!("{number:.4}"),
         magnitude if magnitude < 10.0 => format!("{number:.2}"),
