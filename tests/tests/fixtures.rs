@@ -138,6 +138,21 @@ impl Case {
         LrSchedule { warm_up: size("warm_up"), decay }
     }
 
+    fn affine_augment(&self) -> Result<AffineAugment, Error> {
+        let number = |field| self.number(field) as f32;
+        let ranges = AffineRanges {
+            rotation: number("rotation"),
+            shift_h: number("shift_h"),
+            shift_w: number("shift_w"),
+            shear: number("shear"),
+            zoom: number("zoom"),
+            flip_horizontal: self.flag("flip_horizontal"),
+            flip_vertical: self.flag("flip_vertical"),
+        };
+        let fill = self.fields["fill"].as_f64().map_or(Fill::Nearest, |value| Fill::Constant(value as f32));
+        AffineAugment::new(self.sizes(["n", "c", "h", "w"]), ranges, fill)
+    }
+
     /// Four dimensions are an image's.
     fn spec(&self) -> TensorSpec {
         let dims: Vec<usize> = serde_json::from_value(self.fields["shape"].clone()).expect("a shape");
@@ -177,6 +192,7 @@ impl Case {
             "nll_loss" => Box::new(NllLoss::new(self.size("n"), self.size("classes"))?),
             "log_softmax" => Box::new(LogSoftmax::new(self.size("n"), self.size("classes"))?),
             "fourier_features" => Box::new(FourierFeatures::new(self.spec(), self.number("scale") as f32)?),
+            "affine_augment" => Box::new(self.affine_augment()?),
             "softmax_cross_entropy" => {
                 let op = SoftmaxCrossEntropy::new(self.size("n"), self.size("classes"))?;
                 Box::new(op.with_smoothing(self.number("smoothing") as f32)?)

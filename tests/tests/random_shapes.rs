@@ -80,6 +80,6 @@ macro_rules! tests {
 }
 
 tests! {
-    accumulate adam avg_pool2d batch_norm conv2d dense dropout flatten fourier_features gather log_softmax max_pool2d
-    multi_class_hinge nll_loss relu rmsprop schedule sgd softmax_cross_entropy
+    accumulate adam affine_augment avg_pool2d batch_norm conv2d dense dropout flatten fourier_features gather
+    log_softmax max_pool2d multi_class_hinge nll_loss relu rmsprop schedule sgd softmax_cross_entropy
 }

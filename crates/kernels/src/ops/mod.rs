@@ -2,6 +2,7 @@
 
 mod accumulate;
 mod adam;
+mod affine_augment;
 mod avg_pool2d;
 mod batch_norm;
 mod conv2d;
@@ -27,6 +28,7 @@ static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
     [
         rows(&accumulate::TABLE),
         rows(&adam::TABLE),
+        rows(&affine_augment::TABLE),
         rows(&avg_pool2d::TABLE),
         rows(&batch_norm::TABLE),
         rows(&conv2d::TABLE),

@@ -2,6 +2,7 @@
 
 mod accumulate;
 mod adam;
+mod affine_augment;
 mod avg_pool2d;
 mod batch_norm;
 mod conv2d;
@@ -24,6 +25,7 @@ mod softmax_cross_entropy;
 
 pub use accumulate::Accumulate;
 pub use adam::{Adam, AdamConfig};
+pub use affine_augment::{AffineAugment, AffineRanges, Fill};
 pub use avg_pool2d::AvgPool2d;
 pub use batch_norm::{BatchNorm, BatchNormMode};
 pub use conv2d::Conv2d;
@@ -72,6 +74,7 @@ macro_rules! entry {
 pub const ALL: &[Entry] = &[
     entry!(accumulate),
     entry!(adam),
+    entry!(affine_augment),
     entry!(avg_pool2d),
     entry!(batch_norm),
     entry!(conv2d),
