@@ -17,6 +17,7 @@ const NO_FIXTURE: &[(&str, &str)] = &[
     ("dropout", "its random numbers are ours; PyTorch has others"),
     ("gather", "reads the data set; PyTorch has no such operation"),
     ("accumulate", "an addition"),
+    ("random_erasing", "its random numbers are ours, and the rest is copying"),
 ];
 
 /// (operation, case) pairs that must have been compared.

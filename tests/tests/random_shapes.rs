@@ -81,5 +81,5 @@ macro_rules! tests {
 
 tests! {
     accumulate adam affine_augment avg_pool2d batch_norm conv2d dense dropout flatten fourier_features gather
-    log_softmax max_pool2d multi_class_hinge nll_loss relu rmsprop schedule sgd softmax_cross_entropy
+    log_softmax max_pool2d multi_class_hinge nll_loss random_erasing relu rmsprop schedule sgd softmax_cross_entropy
 }

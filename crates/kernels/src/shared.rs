@@ -31,3 +31,9 @@ pub const MOMENTS: Source = shader!("shared/moments.wgsl");
 
 /// Philox4x32-10: random words from a counter and a key.
 pub const PHILOX: Source = shader!("shared/philox.wgsl");
+
+/// What `affine_augment` draws for an image. With [`PHILOX`] and [`TRIGONOMETRY`].
+pub const AFFINE: Source = shader!("shared/affine.wgsl");
+
+/// What `random_erasing` draws for an image. With [`PHILOX`].
+pub const ERASING: Source = shader!("shared/erasing.wgsl");

@@ -15,6 +15,7 @@ mod log_softmax;
 mod max_pool2d;
 mod multi_class_hinge;
 mod nll_loss;
+mod random_erasing;
 mod relu;
 mod rmsprop;
 mod schedule;
@@ -41,6 +42,7 @@ static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
         rows(&max_pool2d::TABLE),
         rows(&multi_class_hinge::TABLE),
         rows(&nll_loss::TABLE),
+        rows(&random_erasing::TABLE),
         rows(&relu::TABLE),
         rows(&rmsprop::TABLE),
         rows(&schedule::TABLE),

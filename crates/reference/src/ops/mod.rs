@@ -17,6 +17,7 @@ mod max_pool2d;
 mod multi_class_hinge;
 mod nll_loss;
 mod optimiser;
+mod random_erasing;
 mod relu;
 mod rmsprop;
 mod schedule;
@@ -39,6 +40,7 @@ pub use lr_schedule::{LrDecay, LrSchedule};
 pub use max_pool2d::MaxPool2d;
 pub use multi_class_hinge::MultiClassHinge;
 pub use nll_loss::NllLoss;
+pub use random_erasing::{ErasingConfig, RandomErasing};
 pub use relu::Relu;
 pub use rmsprop::RmsProp;
 pub use schedule::Schedule;
@@ -87,6 +89,7 @@ pub const ALL: &[Entry] = &[
     entry!(max_pool2d),
     entry!(multi_class_hinge),
     entry!(nll_loss),
+    entry!(random_erasing),
     entry!(relu),
     entry!(rmsprop),
     entry!(schedule),
