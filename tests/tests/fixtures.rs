@@ -194,6 +194,9 @@ impl Case {
             "log_softmax" => Box::new(LogSoftmax::new(self.size("n"), self.size("classes"))?),
             "fourier_features" => Box::new(FourierFeatures::new(self.spec(), self.number("scale") as f32)?),
             "affine_augment" => Box::new(self.affine_augment()?),
+            "sum_of_squares" => Box::new(SumOfSquares::new(self.spec())?),
+            "clip_norm" => Box::new(ClipNorm::new(self.spec(), self.number("max_norm") as f32)?),
+            "clip_value" => Box::new(ClipValue::new(self.spec(), self.number("limit") as f32)?),
             "softmax_cross_entropy" => {
                 let op = SoftmaxCrossEntropy::new(self.size("n"), self.size("classes"))?;
                 Box::new(op.with_smoothing(self.number("smoothing") as f32)?)
@@ -332,7 +335,7 @@ fn check<T: Precision>(op: &dyn Operation, case: &Case) -> Checked {
     let given: Values<T> = case.tensors.iter().map(|(name, (_, array))| (name.clone(), array.cast())).collect();
     let outcome = if op.name() == "schedule" {
         schedule::<T>(op, case, &mut checked)
-    } else if op.directions() == [Direction::Update] {
+    } else if case.tensors.contains_key("param") {
         optimise(op, case, &given, &mut checked)
     } else {
         directions(op, case, &given, &mut checked)

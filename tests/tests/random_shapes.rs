@@ -80,6 +80,7 @@ macro_rules! tests {
 }
 
 tests! {
-    accumulate adam affine_augment avg_pool2d batch_norm conv2d dense dropout flatten fourier_features gather
-    log_softmax max_pool2d multi_class_hinge nll_loss random_erasing relu rmsprop schedule sgd softmax_cross_entropy
+    accumulate adam affine_augment avg_pool2d batch_norm clip_norm clip_value conv2d dense dropout flatten
+    fourier_features gather log_softmax max_pool2d multi_class_hinge nll_loss random_erasing relu rmsprop schedule sgd
+    softmax_cross_entropy sum_of_squares
 }

@@ -5,6 +5,8 @@ mod adam;
 mod affine_augment;
 mod avg_pool2d;
 mod batch_norm;
+mod clip_norm;
+mod clip_value;
 mod conv2d;
 mod dense;
 mod dropout;
@@ -21,6 +23,7 @@ mod rmsprop;
 mod schedule;
 mod sgd;
 mod softmax_cross_entropy;
+mod sum_of_squares;
 
 use crate::kernel::{Row, rows};
 use std::sync::LazyLock;
@@ -32,6 +35,8 @@ static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
         rows(&affine_augment::TABLE),
         rows(&avg_pool2d::TABLE),
         rows(&batch_norm::TABLE),
+        rows(&clip_norm::TABLE),
+        rows(&clip_value::TABLE),
         rows(&conv2d::TABLE),
         rows(&dense::TABLE),
         rows(&dropout::TABLE),
@@ -48,6 +53,7 @@ static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
         rows(&schedule::TABLE),
         rows(&sgd::TABLE),
         rows(&softmax_cross_entropy::TABLE),
+        rows(&sum_of_squares::TABLE),
     ]
     .into_iter()
     .flatten()

@@ -5,6 +5,8 @@ mod adam;
 mod affine_augment;
 mod avg_pool2d;
 mod batch_norm;
+mod clip_norm;
+mod clip_value;
 mod conv2d;
 mod dense;
 mod dropout;
@@ -23,12 +25,15 @@ mod rmsprop;
 mod schedule;
 mod sgd;
 mod softmax_cross_entropy;
+mod sum_of_squares;
 
 pub use accumulate::Accumulate;
 pub use adam::{Adam, AdamConfig};
 pub use affine_augment::{AffineAugment, AffineRanges, Fill};
 pub use avg_pool2d::AvgPool2d;
 pub use batch_norm::{BatchNorm, BatchNormMode};
+pub use clip_norm::ClipNorm;
+pub use clip_value::ClipValue;
 pub use conv2d::Conv2d;
 pub use dense::Dense;
 pub use dropout::Dropout;
@@ -46,6 +51,7 @@ pub use rmsprop::RmsProp;
 pub use schedule::Schedule;
 pub use sgd::Sgd;
 pub use softmax_cross_entropy::SoftmaxCrossEntropy;
+pub use sum_of_squares::SumOfSquares;
 
 use crate::cases::{Case, ErrorCase};
 use crate::{Operation, Random};
@@ -79,6 +85,8 @@ pub const ALL: &[Entry] = &[
     entry!(affine_augment),
     entry!(avg_pool2d),
     entry!(batch_norm),
+    entry!(clip_norm),
+    entry!(clip_value),
     entry!(conv2d),
     entry!(dense),
     entry!(dropout),
@@ -95,6 +103,7 @@ pub const ALL: &[Entry] = &[
     entry!(schedule),
     entry!(sgd),
     entry!(softmax_cross_entropy),
+    entry!(sum_of_squares),
 ];
 
 #[cfg(test)]

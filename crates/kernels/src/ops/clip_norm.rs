@@ -1,0 +1,50 @@
+use crate::grid::Grid;
+use crate::kernel::{Kernel, Overrides, Stage, Table};
+use crate::{params, shader};
+use reference::Direction;
+use reference::ops::ClipNorm;
+
+params! {
+    /// `shaders/clip_norm/*.wgsl`.
+    struct Params { len: u32, max_norm: f32 }
+}
+
+const GRID: crate::Source = shader!("shared/grid.wgsl");
+
+fn per_element(op: &ClipNorm, o: &Overrides) -> Grid {
+    Grid::threads(op.spec.len(), o.get("WORKGROUP"))
+}
+
+fn per_vec4(op: &ClipNorm, o: &Overrides) -> Grid {
+    Grid::threads(op.spec.len() / 4, o.get("WORKGROUP"))
+}
+
+fn whole_vec4s(op: &ClipNorm) -> Result<(), &'static str> {
+    if op.spec.len().is_multiple_of(4) { Ok(()) } else { Err("the number of elements is no multiple of 4") }
+}
+
+pub(super) static TABLE: Table<ClipNorm> = Table {
+    params: |op| Params { len: op.spec.len() as u32, max_norm: op.max_norm }.bytes(),
+    fields: Params::FIELDS,
+    rows: &[
+        Kernel {
+            id: "clip_norm.update.naive",
+            direction: Direction::Update,
+            source: shader!("clip_norm/update_naive.wgsl"),
+            shared: &[GRID],
+            overrides: &[("WORKGROUP", 64)],
+            stages: &[Stage { entry: "main", grid: per_element }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "clip_norm.update.vec4",
+            direction: Direction::Update,
+            source: shader!("clip_norm/update_vec4.wgsl"),
+            shared: &[GRID],
+            overrides: &[("WORKGROUP", 64)],
+            accepts: whole_vec4s,
+            stages: &[Stage { entry: "main", grid: per_vec4 }],
+            ..Kernel::ROW
+        },
+    ],
+};
