@@ -54,6 +54,31 @@ fn gradients_of_a_value_used_twice_are_added() {
     }
 }
 
+/// Clipping is by the norm over all gradients, not over each, and leaves a small one alone.
+#[test]
+fn clipping_is_by_the_norm_of_all() {
+    for device in devices() {
+        let grads = || {
+            [TensorSpec::plain([3, 5]), TensorSpec::linear(4, 6), TensorSpec::plain([2])].map(|s| upload(&device, s, 1))
+        };
+        let before: Vec<f32> = grads().iter().flat_map(|grad| read(&device, grad)).collect();
+        let squares: f32 = before.iter().map(|g| g * g).sum();
+        for (max_norm, share) in [(0.5 * squares.sqrt(), 0.5), (2.0 * squares.sqrt(), 1.0)] {
+            let grads = grads();
+            let sum = tape::clip_norm(&device, &grads.each_ref(), max_norm).expect("a norm");
+            close(&read(&device, &sum), &[squares]);
+            let after: Vec<f32> = grads.iter().flat_map(|grad| read(&device, grad)).collect();
+            close(&after, &before.iter().map(|g| share * g).collect::<Vec<_>>());
+            assert!(share < 1.0 || after == before, "a small gradient was touched");
+        }
+        let grads = grads();
+        tape::clip_value(&device, &grads.each_ref(), 0.25).expect("clipped");
+        let after: Vec<f32> = grads.iter().flat_map(|grad| read(&device, grad)).collect();
+        assert_eq!(after, before.iter().map(|g| g.clamp(-0.25, 0.25)).collect::<Vec<_>>());
+        assert_eq!(read(&device, &tape::clip_norm(&device, &[], 1.0).expect("nothing")), [0.0]);
+    }
+}
+
 /// `y = a * b`, as somebody outside of this workspace would add an operation. It has no kernels.
 #[derive(Debug)]
 struct Product(TensorSpec);

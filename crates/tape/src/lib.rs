@@ -5,12 +5,14 @@
 //! the argument names of [`reference::Operation::signature`] say which gradient belongs to which
 //! input. The same code runs on a GPU and on the reference; [`Device`] decides.
 
+mod clip;
 mod device;
 mod error;
 mod functions;
 mod optimizer;
 mod tape;
 
+pub use clip::{clip_norm, clip_value};
 pub use device::{Device, Tensor};
 pub use error::Error;
 pub use optimizer::Optimizer;
