@@ -38,9 +38,23 @@ pub async fn watch(device: &DeviceArgs, args: &KernelsWatchArgs) -> anyhow::Resu
     for save in 1_u64.. {
         let begin = Instant::now();
         let before = desk.right.clone();
-        let outcome = desk.round(&texts).await?;
-        let round = Round { save, took: begin.elapsed(), row, case: &desk.timed().name, outcome: &outcome, before };
-        console::print(&if args.json { format!("{}\n", round.json()) } else { round.text() })?;
+        let judged = desk.judge(&texts).await?;
+        // The verdict does not wait for the times.
+        if let (Ok((_, agreement)), false) = (&judged, args.json) {
+            let verdict = verdict(agreement, desk.cases.len(), before.as_ref());
+            console::print(&format!("{}{verdict}  ({:.2} s)\n", head(row, save), begin.elapsed().as_secs_f64()))?;
+        }
+        let said = judged.is_ok();
+        let outcome = match judged {
+            Ok((row, agreement)) => desk.timed(row, agreement).await?,
+            Err(outcome) => outcome,
+        };
+        let case = desk.heaviest().name.as_str();
+        let round = Round { save, took: begin.elapsed(), row, case, outcome: &outcome, before };
+        console::print(&match args.json {
+            true => format!("{}\n", round.json()),
+            false => round.text(said),
+        })?;
         match outcome {
             Outcome::Right(numbers) => desk.right = Some(*numbers),
             _ if args.once => return Err(ChecksFailed::Rows { failed: 1, rows: 1 }.into()),
@@ -125,7 +139,7 @@ struct Numbers {
     clock: ClockKind,
     gflops: f64,
     gigabytes: f64,
-    /// Medians of `naive` and of the row that would run, each as built in, in nanoseconds.
+    /// Medians of `naive`, timed once, and of the row that would run, timed now; each as built in, in nanoseconds.
     naive: Option<f64>,
     best: Option<(&'static str, f64)>,
     /// Of the roofline: its rates for this launch, and the share reached.
@@ -142,6 +156,9 @@ enum Outcome {
     Right(Box<Numbers>),
 }
 
+/// A row that agrees with the reference, and how closely.
+type Right = (&'static dyn Row, Agreement);
+
 /// Everything that is made once and used at every save.
 struct Desk {
     options: Options,
@@ -152,6 +169,8 @@ struct Desk {
     cases: Vec<(Case, Vec<(Data, Problem)>)>,
     roofline: Option<Roofline>,
     begin: Instant,
+    /// What `naive` takes.
+    naive: Option<f64>,
     /// The last save that was right.
     right: Option<Numbers>,
 }
@@ -179,26 +198,26 @@ impl Desk {
                 Some(Roofline::measure(&gpu, &|| begin.elapsed()).await?)
             }
         };
-        Ok(Self { options, gpu, row, seed: args.seed, cases, roofline, begin, right: None })
+        Ok(Self { options, gpu, row, seed: args.seed, cases, roofline, begin, naive: None, right: None })
     }
 
     /// The case that is timed: the one with the most work.
-    fn timed(&self) -> &Case {
+    fn heaviest(&self) -> &Case {
         &self.cases[self.cases.len() - 1].0
     }
 
-    /// Compiles, checks and times these texts.
-    async fn round(&mut self, texts: &[(&'static str, String)]) -> Result<Outcome, Error> {
+    /// Compiles these texts and checks what comes of them.
+    async fn judge(&mut self, texts: &[(&'static str, String)]) -> Result<Result<Right, Outcome>, Error> {
         let texts: Vec<(&str, String)> = texts.iter().map(|(path, text)| (*path, text.clone())).collect();
         let row = match edited(self.row, &texts) {
             Ok(row) => row,
-            Err(error) => return Ok(Outcome::Refused(error.to_string())),
+            Err(error) => return Ok(Err(Outcome::Refused(error.to_string()))),
         };
         let (agreement, stopped) = self.check(row).await;
         if let Some((case, data, outcome)) = stopped {
             let fault = match outcome {
                 Ok(fault) => fault,
-                Err(error @ Error::Shader { .. }) => return Ok(Outcome::Refused(error.to_string())),
+                Err(error @ Error::Shader { .. }) => return Ok(Err(Outcome::Refused(error.to_string()))),
                 Err(error) => {
                     self.recover(&error).await?;
                     Fault::Launch(error.to_string())
@@ -206,11 +225,16 @@ impl Desk {
             };
             let (op, case) = (format!("{:?}", case.op), case.name);
             let failure = Failure { row: row.id(), op, case, data, seed: self.seed, fault };
-            return Ok(Outcome::Wrong(failure.to_string()));
+            return Ok(Err(Outcome::Wrong(failure.to_string())));
         }
         if agreement.elements == 0 {
-            return Ok(Outcome::Wrong(format!("{} was compared with nothing", row.id())));
+            return Ok(Err(Outcome::Wrong(format!("{} was compared with nothing", row.id()))));
         }
+        Ok(Ok((row, agreement)))
+    }
+
+    /// Times a row that was found right.
+    async fn timed(&mut self, row: &'static dyn Row, agreement: Agreement) -> Result<Outcome, Error> {
         match self.time(row).await {
             Ok(measured) => Ok(Outcome::Right(Box::new(self.numbers(&measured, agreement).await?))),
             Err(MeasureError::Device(error)) => {
@@ -250,18 +274,20 @@ impl Desk {
         measure(&self.gpu, row, &*case.op, problem, &SETTINGS, &|| self.begin.elapsed()).await
     }
 
-    /// Times the others in the same moment, on the same case.
-    async fn numbers(&self, measured: &Measured, agreement: Agreement) -> Result<Numbers, Error> {
-        let case = self.timed();
+    /// Times the row that would run as well, in the same moment and on the same case; `naive`, which may be slow, once.
+    async fn numbers(&mut self, measured: &Measured, agreement: Agreement) -> Result<Numbers, Error> {
+        let case = self.heaviest();
         let best = self.gpu.select(&*case.op, self.row.direction())?;
         let naive = format!("{}.{}.naive", self.row.op(), self.row.direction());
         let naive = kernels::ops::all().iter().map(|row| &**row).find(|row| row.id() == naive);
+        let naive = naive.filter(|row| self.gpu.supports(*row).and_then(|()| row.accepts(&*case.op)).is_ok());
         let median = async |row| self.time(row).await.ok().map(|measured| measured.time().0.p50);
-        let naive = match naive {
-            Some(row) if self.gpu.supports(row).and_then(|()| row.accepts(&*case.op)).is_ok() => median(row).await,
-            _ => None,
+        let naive = match (self.naive, naive) {
+            (None, Some(row)) => median(row).await,
+            (known, _) => known,
         };
         let best = median(best).await.map(|time| (best.id(), time));
+        self.naive = naive;
         let (time, clock) = measured.time();
         let (flops, bytes) = (measured.flops, measured.bytes);
         let roofline = self
@@ -292,27 +318,19 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    fn text(&self) -> String {
-        let Self { save, took, row, case, outcome, before } = self;
-        let head = if *save == 1 { "as it is".to_owned() } else { format!("save {}", save - 1) };
-        let mut text = format!("\n{}, {head} ({:.1} s)\n", row.id(), took.as_secs_f64());
-        let stands = |text: &mut String| {
-            if let Some(before) = before {
-                *text += &format!("  the last one that was right: {}\n", microseconds(before.time.p50));
-            }
+    /// What there is to say, after the verdict if that was `said` before.
+    fn text(&self, said: bool) -> String {
+        let Self { save, row, case, outcome, before, .. } = self;
+        let mut text = if said { String::new() } else { head(*row, *save) };
+        let (what, message) = match outcome {
+            Outcome::Right(now) => return text + &now.text(case, before.as_ref()),
+            Outcome::Refused(error) => ("does not compile:", error),
+            Outcome::Wrong(fault) => ("WRONG:", fault),
         };
-        match outcome {
-            Outcome::Refused(error) => {
-                text += &indented("does not compile: ", error);
-                stands(&mut text);
-            }
-            Outcome::Wrong(fault) => {
-                text += &indented("WRONG: ", fault);
-                stands(&mut text);
-            }
-            Outcome::Right(now) => {
-                text += &now.text(case, before.as_ref());
-            }
+        text += &format!("  {what}\n");
+        text += &message.lines().map(|line| format!("    {line}\n")).collect::<String>();
+        if let Some(before) = before {
+            text += &format!("  the last one that was right takes {}\n", duration(before.time.p50));
         }
         text
     }
@@ -339,27 +357,20 @@ impl Round<'_> {
 
 impl Numbers {
     fn text(&self, case: &str, before: Option<&Self>) -> String {
-        let Self { cases, agreement, time, clock, gflops, gigabytes, naive, best, roofline } = self;
+        let Self { time, clock, gflops, gigabytes, naive, best, roofline, .. } = self;
         let mut text = format!(
-            "  right    on {cases} cases: worst {:.1e} ({:.1} ulps, {:.2} of its bound){}\n",
-            agreement.worst,
-            agreement.ulps,
-            agreement.of_bound,
-            before.map(|before| format!("; before {:.1e}", before.agreement.worst)).unwrap_or_default()
-        );
-        text += &format!(
             "  time     {} ({} to {}, {clock} clock) on {case}{}\n",
-            microseconds(time.p50),
-            microseconds(time.p20),
-            microseconds(time.p80),
+            duration(time.p50),
+            duration(time.p20),
+            duration(time.p80),
             before.map(|before| format!("; {}", change(&before.time, time))).unwrap_or_default()
         );
         let against = |what: &str, other: f64| {
-            format!("  against  {what}: {}, this takes {:.2} of that\n", microseconds(other), time.p50 / other)
+            format!("  against  {what}: {}, this takes {:.2} of that\n", duration(other), time.p50 / other)
         };
-        text += &naive.map(|other| against("naive", other)).unwrap_or_default();
+        text += &naive.map(|other| against("naive, timed at the start", other)).unwrap_or_default();
         text += &best.map(|(id, other)| against(&format!("{id}, which is chosen here"), other)).unwrap_or_default();
-        text += &format!("  rate     {gflops:.2} GFLOP/s, {gigabytes:.2} GB/s");
+        text += &format!("  rate     {} GFLOP/s, {} GB/s", rate(*gflops), rate(*gigabytes));
         if let Some([peak, bandwidth, share]) = roofline {
             let wrong = if *share > 1.0 { "; above 100 %, so something is counted or measured wrong" } else { "" };
             text += &format!(
@@ -391,7 +402,7 @@ impl Numbers {
 
 /// What became of a time, if that can be told from noise.
 fn change(before: &Percentiles, now: &Percentiles) -> String {
-    let was = microseconds(before.p50);
+    let was = duration(before.p50);
     if before.p20 <= now.p80 && now.p20 <= before.p80 {
         return format!("before {was}, no difference beyond the noise");
     }
@@ -399,14 +410,25 @@ fn change(before: &Percentiles, now: &Percentiles) -> String {
     format!("before {was}, {change:.1} % {}", if now.p50 < before.p50 { "less" } else { "MORE" })
 }
 
-fn microseconds(nanoseconds: f64) -> String {
-    format!("{:.1} us", nanoseconds / 1e3)
+/// A time in the unit that suits it.
+fn duration(nanoseconds: f64) -> String {
+    if nanoseconds < 1e6 { format!("{:.1} us", nanoseconds / 1e3) } else { format!("{:.2} ms", nanoseconds / 1e6) }
 }
 
-/// A message of several lines, carets in place.
-fn indented(head: &str, message: &str) -> String {
-    let lines: Vec<String> = message.lines().map(|line| format!("    {line}")).collect();
-    format!("  {head}\n{}\n", lines.join("\n")).replacen(": \n", ":\n", 1)
+/// A rate that may be large or small.
+fn rate(rate: f64) -> String {
+    if rate < 0.1 { format!("{rate:.1e}") } else { format!("{rate:.2}") }
+}
+
+fn head(row: &dyn Row, save: u64) -> String {
+    let what = if save == 1 { "as it is".to_owned() } else { format!("save {}", save - 1) };
+    format!("\n{}, {what}\n", row.id())
+}
+
+fn verdict(agreement: &Agreement, cases: usize, before: Option<&Numbers>) -> String {
+    let Agreement { worst, ulps, of_bound, .. } = agreement;
+    let before = before.map(|before| format!("; before {:.1e}", before.agreement.worst)).unwrap_or_default();
+    format!("  right    on {cases} cases: worst {worst:.1e} ({ulps:.1} ulps, {of_bound:.2} of its bound){before}")
 }
 
 #[cfg(test)]
