@@ -183,7 +183,7 @@ impl Desk {
         let options = Options { wish: device.wish(), checks: !args.no_checks, poison: true, ..Options::default() };
         let gpu = Gpu::open(&options).await?;
         gpu.supports(row)?;
-        console::message(&format!("on {}: running the reference on {} cases", gpu.info().name, cases.len()));
+        console::message(&format!("on {}: running the reference, cases: {}", gpu.info().name, cases.len()));
         let with_problems = |case: Case| {
             let problem = |data| Ok((data, Problem::new(&*case.op, data, args.seed)?));
             let problems = DATA.into_iter().map(problem).collect::<Result<Vec<_>, reference::Error>>()?;
@@ -428,7 +428,8 @@ fn head(row: &dyn Row, save: u64) -> String {
 fn verdict(agreement: &Agreement, cases: usize, before: Option<&Numbers>) -> String {
     let Agreement { worst, ulps, of_bound, .. } = agreement;
     let before = before.map(|before| format!("; before {:.1e}", before.agreement.worst)).unwrap_or_default();
-    format!("  right    on {cases} cases: worst {worst:.1e} ({ulps:.1} ulps, {of_bound:.2} of its bound){before}")
+    let cases = if cases == 1 { "1 case".to_owned() } else { format!("{cases} cases") };
+    format!("  right    on {cases}: worst {worst:.1e} ({ulps:.1} ulps, {of_bound:.2} of its bound){before}")
 }
 
 #[cfg(test)]

@@ -176,7 +176,7 @@ fn every_save_of_a_watched_kernel_is_judged() {
         String::from_utf8(output.stdout).unwrap()
     };
     let text = once(right.clone(), 0);
-    assert!(text.contains("right    on 1 cases") && text.contains("against  naive, timed at the start: "), "{text}");
+    assert!(text.contains("right    on 1 case:") && text.contains("against  naive, timed at the start: "), "{text}");
     assert!(once(altered("x[i], 0.0", "x[i], 0.5"), 1).contains("WRONG:"));
     assert!(once("fn".to_owned(), 1).contains("does not compile:"));
 }

@@ -143,6 +143,15 @@ mod tests {
         assert_eq!((failure.exit_code(), failure.to_string()), (4, "fetch it".to_owned()));
     }
 
+    #[test]
+    fn a_name_that_cannot_be_is_a_usage_error() {
+        let exists = || ScaffoldError::Exists { what: "shaders/relu".to_owned() };
+        assert_eq!(Failure::from(exists()).exit_code(), 2);
+        assert_eq!(Failure::from(exists()).to_string(), "shaders/relu exists already; choose another name");
+        let shape = ScaffoldError::Shape { path: "a.rs".into(), missing: "row".to_owned() };
+        assert_eq!(Failure::from(shape).exit_code(), 1);
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_signal_counts_as_in_a_shell() {
