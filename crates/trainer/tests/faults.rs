@@ -187,11 +187,11 @@ struct Disk(std::path::PathBuf);
 
 #[cfg(target_os = "linux")]
 impl Disk {
-    fn mount(desk: &Desk, kilobytes: usize) -> Option<Self> {
+    fn mount(desk: &Desk, options: &str) -> Option<Self> {
         let path = desk.path("disk");
         fs::create_dir(&path).unwrap();
-        let size = format!("size={kilobytes}k");
-        let mount = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&path).output();
+        let mount =
+            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&path).output();
         mount.is_ok_and(|output| output.status.success()).then_some(Self(path))
     }
 }
@@ -205,15 +205,19 @@ impl Drop for Disk {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_disk_that_is_too_small_is_told_before_training() {
-    let desk = Desk::new();
-    let line = "train lenet5 --synthetic --device reference --max-steps 1 --batch-size 1 --out disk/run";
-    let Some(_disk) = Disk::mount(&desk, 4096) else {
-        eprintln!("not run: no permission to mount a small disk");
-        return;
-    };
-    desk.trainer(line).refuses(1, "bytes are free, but the run takes about");
-    assert!(!desk.path("disk/run").exists(), "something was left behind");
+fn a_disk_that_cannot_take_the_run_is_told_before_training() {
+    for (options, message) in
+        [("size=4096k", "bytes are free, but the run takes about"), ("ro", "disk/run: Read-only file system")]
+    {
+        let desk = Desk::new();
+        let Some(_disk) = Disk::mount(&desk, options) else {
+            eprintln!("not run: no permission to mount a small disk");
+            return;
+        };
+        let line = "train lenet5 --synthetic --device reference --max-steps 1 --batch-size 1 --out disk/run";
+        desk.trainer(line).refuses(1, message);
+        assert!(!desk.path("disk/run").exists(), "something was left behind");
+    }
 }
 
 /// The limit on file sizes makes a write fail in the middle, as a full disk does.

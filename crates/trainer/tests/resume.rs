@@ -123,8 +123,8 @@ fn killed_runs_on_the_gpu_end_like_others() {
 #[test]
 fn epochs_end_and_begin_alike() {
     let desk = desk();
-    // Six steps, three to an epoch; the best epoch is kept.
-    let line = "train tiny.toml --synthetic --device reference --batch-size 25000 --log-every 2";
+    // Six steps, three to an epoch, the last of each on a smaller batch; the best epoch is kept.
+    let line = "train tiny.toml --synthetic --device reference --validation 59000 --batch-size 400 --log-every 2";
     desk.trainer(&format!("{line} --out whole")).ends(0);
     assert!(desk.path("whole/checkpoints/best.safetensors").is_file());
     // One epoch, then another; three and a bit of the next, then the rest.
@@ -223,7 +223,7 @@ fn interrupt(desk: &Desk, line: &str, run: &str, signals: &[&str]) -> (std::proc
 #[test]
 fn signals_end_a_run_after_a_checkpoint() {
     let desk = desk();
-    let line = "train tiny.toml --synthetic --device reference --max-steps 3000 --log-every 500";
+    let line = "train tiny.toml --synthetic --device reference --max-steps 600 --log-every 100";
     desk.trainer(&format!("{line} --out whole")).ends(0);
     for (signal, name, code) in [("-INT", "SIGINT", 130), ("-TERM", "SIGTERM", 143)] {
         let run = &name.to_lowercase();
