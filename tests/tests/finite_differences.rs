@@ -302,6 +302,9 @@ impl Operation for Planted {
     fn flops(&self, direction: Direction) -> u64 {
         self.op.flops(direction)
     }
+    fn bytes(&self, direction: Direction) -> u64 {
+        self.op.bytes(direction)
+    }
     fn domain(&self, arg: &str) -> Domain {
         self.op.domain(arg)
     }

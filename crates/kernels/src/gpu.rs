@@ -638,7 +638,7 @@ impl Gpu {
                 })
             });
             let (flops, bytes) = match index {
-                0 => (op.flops(row.direction()), args.iter().map(|tensor| tensor.spec.len() as u64 * 4).sum()),
+                0 => (op.flops(row.direction()), op.bytes(row.direction())),
                 _ => (0, 0),
             };
             let (pipeline, bind_group) = (stage.pipeline.clone(), bind_group.clone());
@@ -807,7 +807,7 @@ pub struct Timing {
     pub groups: [u32; 3],
     /// Floating-point operations of the whole launch; 0 but for its first stage.
     pub flops: u64,
-    /// Bytes of the launch's arguments, each counted once; 0 but for its first stage.
+    /// Bytes that the launch has to move; 0 but for its first stage.
     pub bytes: u64,
     /// Device time; `None` where the timestamps were unusable.
     pub nanoseconds: Option<f64>,

@@ -118,7 +118,7 @@ pub struct Measured {
     pub copies: usize,
     /// Floating-point operations of a launch.
     pub flops: u64,
-    /// Bytes of its arguments, each counted once.
+    /// Bytes that it has to move.
     pub bytes: u64,
 }
 
@@ -136,7 +136,7 @@ impl Measured {
         self.flops as f64 / self.time().0.p50
     }
 
-    /// Billions of bytes of arguments per second, by the median.
+    /// Billions of bytes moved per second, by the median.
     pub fn gigabytes(&self) -> f64 {
         self.bytes as f64 / self.time().0.p50
     }
@@ -177,7 +177,7 @@ pub async fn measure(
     };
     verify("before").await?;
     let direction = row.direction();
-    let bytes: u64 = op.signature(direction).iter().map(|arg| 4 * arg.spec.len() as u64).sum();
+    let bytes = op.bytes(direction);
     let copies = settings.rotate.div_ceil(bytes.max(1)).clamp(1, Settings::COPIES);
     let recorder = gpu.recorder();
     for _ in 0..copies {

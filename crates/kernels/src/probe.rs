@@ -275,7 +275,7 @@ pub struct Probed {
     pub id: &'static str,
     /// Floating-point operations of a launch.
     pub flops: u64,
-    /// Bytes of its arguments.
+    /// Bytes that it moves.
     pub bytes: u64,
     /// The shortest launch.
     pub nanoseconds: f64,
@@ -471,8 +471,8 @@ async fn run(
         Timestamps::Usable { time, .. } => (time.least, ClockKind::Device),
         Timestamps::Unusable(_) => (series.wall.least, ClockKind::Wall),
     };
-    let bytes = signature.iter().map(|arg| 4 * arg.spec.len() as u64).sum();
-    Ok(Probed { id, flops: op.flops(Direction::Fwd), bytes, nanoseconds, clock })
+    let (flops, bytes) = (op.flops(Direction::Fwd), op.bytes(Direction::Fwd));
+    Ok(Probed { id, flops, bytes, nanoseconds, clock })
 }
 
 #[cfg(test)]

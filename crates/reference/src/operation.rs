@@ -121,6 +121,11 @@ pub trait Contract: fmt::Debug + Any + Send + Sync {
     /// Floating-point operations (a multiply-add counts as two).
     fn flops(&self, direction: Direction) -> u64;
 
+    /// Bytes that have to be moved: every argument once, unless the operation reads only a part of one.
+    fn bytes(&self, direction: Direction) -> u64 {
+        self.signature(direction).iter().map(|arg| 4 * arg.spec.len() as u64).sum()
+    }
+
     /// What values make sense for an argument.
     fn domain(&self, _arg: &str) -> Domain {
         Domain::Real
@@ -150,6 +155,8 @@ pub trait Operation: fmt::Debug + Any + Send + Sync {
     fn exact_on_integers(&self, direction: Direction) -> bool;
     /// See [`Contract::flops`].
     fn flops(&self, direction: Direction) -> u64;
+    /// See [`Contract::bytes`].
+    fn bytes(&self, direction: Direction) -> u64;
     /// See [`Contract::domain`].
     fn domain(&self, arg: &str) -> Domain;
     /// For recovering the descriptor's own type.
@@ -187,6 +194,9 @@ impl<O: Contract> Operation for O {
     }
     fn flops(&self, direction: Direction) -> u64 {
         Contract::flops(self, direction)
+    }
+    fn bytes(&self, direction: Direction) -> u64 {
+        Contract::bytes(self, direction)
     }
     fn domain(&self, arg: &str) -> Domain {
         Contract::domain(self, arg)

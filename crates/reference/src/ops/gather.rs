@@ -165,6 +165,13 @@ impl Contract for Gather {
         2 * self.x().len() as u64
     }
 
+    /// Of the data set, only the batch is read.
+    fn bytes(&self, _direction: Direction) -> u64 {
+        let (pixels, images) = ((self.n * self.c * self.h * self.w) as u64, self.n as u64);
+        // A byte of each pixel in and four out; order, class and label of each image; the counter.
+        5 * pixels + 12 * images + 16
+    }
+
     fn domain(&self, arg: &str) -> Domain {
         match arg {
             "pixels" => Domain::Below(u32::MAX),

@@ -9,7 +9,7 @@ pub const BENCH_EXAMPLES: &str = "\
 Examples:
   trainer kernels bench conv2d.fwd         on the layers of depth2
   trainer kernels bench dense --layer lenet5-fc1,depth3-fc1 --json
-  trainer kernels bench relu.fwd.vec4 --case 3x5 --cold";
+  trainer kernels bench relu.fwd.vec4 --case image-3x64x14x14 --cold";
 
 /// Examples of `kernels roofline`.
 pub const ROOFLINE_EXAMPLES: &str = "\
@@ -20,8 +20,7 @@ Examples:
 /// Examples of `kernels tune`.
 pub const TUNE_EXAMPLES: &str = "\
 Examples:
-  trainer kernels tune --out tuned.toml    the fastest rows of every layer
-  trainer train depth2 --tuned tuned.toml
+  trainer kernels tune --out tuned.toml    the fastest rows of every layer, for train --tuned tuned.toml
   trainer kernels tune conv2d --layer depth2 --any-order";
 
 /// Examples of `kernels report`.

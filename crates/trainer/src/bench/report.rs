@@ -27,7 +27,7 @@ pub async fn report(device: &DeviceArgs, args: &KernelsReportArgs) -> anyhow::Re
     let mut times = Vec::with_capacity(recipes.len());
     for recipe in &recipes {
         console::message(&format!("timing a training step of {}", recipe.name));
-        times.push(steps::time(&bench.gpu, recipe, &bench.settings).await?);
+        times.push(steps::time(&bench.fresh().await?, recipe, &bench.settings).await?);
     }
     let rows: Vec<&'static dyn Row> = kernels::ops::all().iter().map(|row| &**row).collect();
     let mut timed = Vec::new();
@@ -75,7 +75,7 @@ fn page(bench: &Bench, steps: &[StepTimes], timed: &[Timed], problems: &[Problem
     for note in notes(timed) {
         page += &format!("\n- {note}");
     }
-    page += "\n- GB/s counts every argument once.\n";
+    page += "\n- GB/s counts what has to be moved: every argument once.\n";
     let mut directions: Vec<(&str, &str)> = Vec::new();
     for timed in timed {
         let direction = (timed.row.op(), timed.row.direction().name());

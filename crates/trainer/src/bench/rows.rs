@@ -25,6 +25,7 @@ pub struct Bench {
     pub roofline: Roofline,
     /// How to time.
     pub settings: Settings,
+    options: Options,
     begin: Instant,
 }
 
@@ -49,17 +50,21 @@ impl Bench {
     pub async fn open(device: &DeviceArgs, timing: &TimingArgs) -> anyhow::Result<Self> {
         let tuning = device.tuning()?;
         let options = Options { wish: device.wish(), checks: !timing.no_checks, tuning, ..Options::default() };
-        let gpu = Gpu::open(&options).await?;
         let begin = Instant::now();
-        console::message(&format!("measuring what {} can do at best", gpu.info().name));
-        let roofline = Roofline::measure(&gpu, &|| begin.elapsed()).await?;
+        let roofline = probe(&options, begin).await?;
+        let gpu = Gpu::open(&options).await?;
         let largest = roofline.memory.last().map_or(0, |memory| memory.size);
         let settings = Settings {
             samples: timing.samples.get(),
             rotate: if timing.cold { largest } else { 0 },
             ..Settings::default()
         };
-        Ok(Self { gpu, roofline, settings, begin })
+        Ok(Self { gpu, roofline, settings, options, begin })
+    }
+
+    /// The same device without a history, for what counts its memory.
+    pub async fn fresh(&self) -> Result<Gpu, kernels::Error> {
+        Gpu::open(&self.options).await
     }
 
     /// Whether naive kernels do a problem in good time here.
@@ -117,7 +122,7 @@ impl Bench {
 
     /// Measures once more what the device can do at best, and judges what was timed by the better.
     pub async fn conclude(&mut self, timed: &mut [Timed]) -> anyhow::Result<()> {
-        let again = Roofline::measure(&self.gpu, &|| self.clock()).await?;
+        let again = probe(&self.options, self.begin).await?;
         self.roofline = self.roofline.clone().or_better(again);
         for timed in timed {
             timed.of_roofline = self.share(&timed.measured);
@@ -145,6 +150,13 @@ impl Bench {
             cold: self.settings.rotate > 0,
         }
     }
+}
+
+/// What the device can do at best. It is opened for that alone: the probes take memory.
+async fn probe(options: &Options, begin: Instant) -> anyhow::Result<Roofline> {
+    let gpu = Gpu::open(options).await?;
+    console::message(&format!("measuring what {} can do at best", gpu.info().name));
+    Ok(Roofline::measure(&gpu, &|| begin.elapsed()).await?)
 }
 
 /// How many times as long the first took as the second, by one clock.
