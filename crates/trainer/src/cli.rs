@@ -41,6 +41,12 @@ Examples:
 const EVAL_USAGE: &str = "trainer eval [OPTIONS] <RUN>
        trainer eval [OPTIONS] --recipe <RECIPE> --weights <FILE>";
 
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  trainer report runs/mine                 write runs/mine/report.html
+  trainer report runs/mine --images 0,12,345
+  trainer report runs/one runs/two --out comparison.html";
+
 const LIST_EXAMPLES: &str = "\
 Examples:
   trainer list
@@ -121,6 +127,9 @@ pub enum Command {
     /// Test a trained network
     #[command(before_help = EVAL_EXAMPLES, override_usage = EVAL_USAGE)]
     Eval(EvalArgs),
+    /// Write figures, mistakes and feature maps of a run as one page, or compare several runs
+    #[command(before_help = REPORT_EXAMPLES)]
+    Report(ReportArgs),
     /// List the built-in recipes
     #[command(before_help = LIST_EXAMPLES)]
     List(ListArgs),
@@ -271,6 +280,9 @@ pub struct TrainArgs {
     /// Run folder to write [default: runs/RECIPE-TIME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write no report.html
+    #[arg(long)]
+    pub no_report: bool,
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
@@ -388,6 +400,20 @@ impl EvalArgs {
             _ => None,
         }
     }
+}
+
+/// Arguments of `report`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct ReportArgs {
+    /// Run folders, finished or not
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<PathBuf>,
+    /// File to write [default: RUN/report.html, for several runs comparison.html]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Test images to show feature maps of, counted from 0 [default: the first of four classes]
+    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    pub images: Vec<usize>,
 }
 
 /// Arguments of `list`.
@@ -733,6 +759,7 @@ impl Cli {
                 on_nan: OnNan::Stop,
                 eager: false,
                 out: None,
+                no_report: false,
                 quiet: false,
             }))
         })

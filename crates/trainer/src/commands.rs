@@ -1,11 +1,12 @@
 //! What each command does.
 
-use crate::cli::{Cli, Command, EvalArgs, EvalTarget, KernelsCommand, TrainArgs, UsageError};
+use crate::cli::{Cli, Command, EvalArgs, EvalTarget, KernelsCommand, ReportArgs, TrainArgs, UsageError};
 use crate::evaluation::percent;
 use crate::model::Model;
 use crate::network::{Network, thousands};
 use crate::progress::{Display, DownloadProgress};
 use crate::recipe::Recipe;
+use crate::report::{self, Library};
 use crate::run::Run;
 use crate::run_folder::RunFolder;
 use crate::train::test;
@@ -24,6 +25,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::List(args) => Ok(console::print(&list::list(args.json)?)?),
         Command::Train(args) => block_on(train(cli, &args)),
         Command::Eval(args) => block_on(eval(cli, &args)),
+        Command::Report(args) => block_on(report(cli, &args)),
         Command::Doctor(args) => block_on(doctor::doctor(cli, &args)),
         Command::Dump(args) => {
             let recipe = Recipe::find(&args.recipe)?;
@@ -65,8 +67,9 @@ async fn train(cli: &Cli, args: &TrainArgs) -> anyhow::Result<()> {
     let device = device::open(&cli.device).await?;
     let dataset = dataset(cli, display)?;
     let done = run.carry_out(args, &device, &dataset, (display, begin)).await?;
+    let report = done.report.map(|path| format!("report {}\n", path.display())).unwrap_or_default();
     console::print(&format!(
-        "test accuracy {}, loss {:.4} ({} images, dataset {})\nrun folder {}\n",
+        "test accuracy {}, loss {:.4} ({} images, dataset {})\n{report}run folder {}\n",
         percent(done.summary.test.accuracy),
         done.summary.test.loss,
         thousands(done.summary.test.images as usize),
@@ -74,6 +77,19 @@ async fn train(cli: &Cli, args: &TrainArgs) -> anyhow::Result<()> {
         done.folder.path().display()
     ))?;
     Ok(())
+}
+
+async fn report(cli: &Cli, args: &ReportArgs) -> anyhow::Result<()> {
+    let runs = args.runs.iter().map(|path| report::Run::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let device = device::open(&cli.device).await?;
+    let mut progress = DownloadProgress::new(Display::detect(false));
+    let mut progress = |update: fashion_mnist::Progress<'_>| progress.report(update);
+    let mut library = Library::new(&cli.data, &mut progress);
+    let (path, remarks) = report::report(&device, args, runs, &mut library).await?;
+    for remark in remarks {
+        console::message(&remark);
+    }
+    Ok(console::print(&format!("report {}\n", path.display()))?)
 }
 
 async fn eval(cli: &Cli, args: &EvalArgs) -> anyhow::Result<()> {
@@ -89,7 +105,7 @@ async fn eval(cli: &Cli, args: &EvalArgs) -> anyhow::Result<()> {
     let device = device::open(&cli.device).await?;
     let dataset = dataset(cli, Display::detect(false))?;
     let model = Model::new(&device, network, values)?;
-    let test = test(&device, &model, &recipe, &dataset, 0).await?;
+    let test = test(&device, &model, &recipe, &dataset, 0, &mut |_| ()).await?;
     if args.json {
         let mut figures = serde_json::to_value(&test)?;
         if let Some(figures) = figures.as_object_mut() {

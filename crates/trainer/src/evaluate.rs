@@ -17,6 +17,18 @@ pub async fn evaluate(
     order: &[u32],
     labels: &[u8],
 ) -> Result<Evaluation, Error> {
+    evaluate_each(device, model, images, order, labels, &mut |_| ()).await
+}
+
+/// Like [`evaluate`], and hands out the logits of every image, in order.
+pub async fn evaluate_each(
+    device: &Device,
+    model: &Model,
+    images: &Images,
+    order: &[u32],
+    labels: &[u8],
+    each: &mut dyn FnMut(&[f32]),
+) -> Result<Evaluation, Error> {
     let mut tally = Tally::default();
     if order.is_empty() {
         return Ok(tally.finish());
@@ -34,6 +46,7 @@ pub async fn evaluate(
         for (logits, &image) in logits.real().chunks(CLASSES).zip(batch) {
             let label = labels.get(image as usize).copied().unwrap_or(u8::MAX);
             tally.count(label.into(), first_maximum(logits));
+            each(logits);
         }
     }
     Ok(tally.finish())

@@ -7,6 +7,7 @@ use crate::interrupt::{Interrupted, Signal};
 use crate::kernels_check::ChecksFailed;
 use crate::network::NetworkError;
 use crate::recipe::RecipeError;
+use crate::report::ReportError;
 use crate::run_folder::RunFolderError;
 use crate::step::Origin;
 use crate::weights::WeightsError;
@@ -126,6 +127,14 @@ impl Failure {
                 Signal::Terminate => Self::Terminated,
             });
         }
+        if let Some(error) = error.downcast_ref::<ReportError>() {
+            return match error {
+                ReportError::Folder(error) => Self::of_one(error),
+                ReportError::Recipe(_) | ReportError::Network(_) => Some(Self::Usage),
+                ReportError::Device(error) => Some(Self::of_tape(error)),
+                _ => Some(Self::Runtime),
+            };
+        }
         let usage = error.is::<UsageError>()
             || error.is::<RecipeError>()
             || error.is::<NetworkError>()
@@ -194,6 +203,9 @@ mod tests {
             (RunFolderError::NotAFolder { path: "x".into() }.into(), 2),
             (RunFolderError::Missing { path: "x".into() }.into(), 2),
             (RunFolderError::Io { path: "x".into(), error: std::io::Error::other("") }.into(), 1),
+            (ReportError::Folder(RunFolderError::Missing { path: "x".into() }).into(), 2),
+            (ReportError::Device(tape::Error::Device(lost())).into(), 7),
+            (ReportError::Draw(String::new()).into(), 1),
             (none.into(), 3),
             (fashion_mnist::Error::NoCacheFolder.into(), 4),
             (Diverged::InStep { step: 1, epoch: 1, origin: None, skipped: 0, run: None }.into(), 5),

@@ -1,7 +1,7 @@
 //! Trains the networks of published Fashion-MNIST reports on hand-written WGSL kernels.
 //!
 //! A [`recipe`] describes a run; a [`network`] is what its layers amount to. A run leaves a [`run_folder`] with its
-//! configuration, [`metrics`], [`checkpoint`]s, [`weights`] and [`summary`].
+//! configuration, [`metrics`], [`checkpoint`]s, [`weights`], [`summary`] and [`report`].
 
 pub mod bench;
 pub mod checkpoint;
@@ -35,6 +35,7 @@ mod overrides;
 mod plain;
 pub mod progress;
 pub mod recipe;
+pub mod report;
 pub mod run;
 pub mod run_folder;
 mod similar;

@@ -9,6 +9,7 @@ use crate::model::Model;
 use crate::network::{Network, thousands};
 use crate::progress::{Display, TrainingProgress};
 use crate::recipe::{Recipe, TRAINING_IMAGES};
+use crate::report::{self, Predictions};
 use crate::run_folder::{RunFolder, RunLock};
 use crate::summary::{SELVEDGE_VERSION, Seconds, Summary, Versions, arguments};
 use crate::train::{LoopState, Partition, Records, Settings, Trainer, layout, test};
@@ -50,6 +51,8 @@ pub struct Done {
     pub summary: Summary,
     /// Where it is.
     pub folder: RunFolder,
+    /// Where its report is; `None` if it has none.
+    pub report: Option<PathBuf>,
 }
 
 impl Run {
@@ -210,7 +213,8 @@ impl Run {
             .await?;
         let Some((folder, _lock)) = kept else { anyhow::bail!("training ended before it began") };
 
-        let test = test(device, &model, &recipe, dataset, state.steps).await?;
+        let mut predictions = Predictions::default();
+        let test = test(device, &model, &recipe, dataset, state.steps, &mut |logits| predictions.push(logits)).await?;
         let values = model.values(device).await?;
         if let Some(signal) = interrupt.pending() {
             return Err(Interrupted { signal, steps: state.steps, run: Some(folder.path().to_owned()) }.into());
@@ -235,7 +239,15 @@ impl Run {
             kernels: device::kernels_used(device),
         };
         folder.write_summary(&summary)?;
-        Ok(Done { summary, folder })
+        let mut report = None;
+        if !args.no_report {
+            // The run is complete and saved; a page that cannot be made does not change that.
+            match report::after_training(&folder, device, &model, dataset, predictions).await {
+                Ok(path) => report = Some(path),
+                Err(error) => console::message(&format!("warning: the run is complete, but has no report: {error}")),
+            }
+        }
+        Ok(Done { summary, folder, report })
     }
 }
 

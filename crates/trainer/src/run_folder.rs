@@ -14,6 +14,7 @@ const CONFIG: &str = "config.toml";
 const WEIGHTS: &str = "model.safetensors";
 const SUMMARY: &str = "summary.json";
 const LOCK: &str = ".lock";
+const REPORT: &str = "report.html";
 
 /// A folder that holds a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,6 +196,11 @@ impl RunFolder {
         Self::with(path, &[CONFIG, WEIGHTS])
     }
 
+    /// The folder of a run that may be unfinished. Changes nothing.
+    pub fn begun(path: &Path) -> Result<Self, RunFolderError> {
+        Self::with(path, &[CONFIG])
+    }
+
     /// The folder of a run that may be unfinished, locked. What an interrupted write left behind is removed.
     pub fn resume(path: &Path) -> Result<(Self, RunLock), RunFolderError> {
         let folder = Self::with(path, &[CONFIG])?;
@@ -235,6 +241,21 @@ impl RunFolder {
     /// Where the trained weights are, or are to be written.
     pub fn weights(&self) -> PathBuf {
         self.file(WEIGHTS)
+    }
+
+    /// Where the recipe is.
+    pub fn config(&self) -> PathBuf {
+        self.file(CONFIG)
+    }
+
+    /// Where the outcome is, or is to be written.
+    pub fn summary_file(&self) -> PathBuf {
+        self.file(SUMMARY)
+    }
+
+    /// Where the report is, or is to be written.
+    pub fn report(&self) -> PathBuf {
+        self.file(REPORT)
     }
 
     /// The summary of a finished run. `None` where there is none that can be read.

@@ -12,7 +12,7 @@ pub use state::{Best, LoopState};
 use crate::checkpoint::{Names, Snapshot};
 use crate::cli::OnNan;
 use crate::console;
-use crate::evaluate::evaluate;
+use crate::evaluate::{evaluate, evaluate_each};
 use crate::evaluation::Evaluation;
 use crate::exit::Diverged;
 use crate::images::{Images, Visit};
@@ -304,17 +304,19 @@ impl Run<'_> {
     }
 }
 
-/// Figures on the test images; a loss that is no number is an error. `steps` were taken.
+/// Figures on the test images; a loss that is no number is an error. `steps` were taken. `each` gets the logits of every
+/// image, in order.
 pub async fn test(
     device: &Device,
     model: &Model,
     recipe: &Recipe,
     dataset: &Dataset,
     steps: u64,
+    each: &mut dyn FnMut(&[f32]),
 ) -> anyhow::Result<Evaluation> {
     let images = Images::upload(device, &dataset.test, recipe.data.normalise)?;
     let order: Vec<u32> = (0..dataset.test.len() as u32).collect();
-    let figures = evaluate(device, model, &images, &order, dataset.test.labels()).await?;
+    let figures = evaluate_each(device, model, &images, &order, dataset.test.labels(), each).await?;
     if !figures.loss.is_finite() {
         let layer = divergence::find_in_use(device, model, &images, &order).await?;
         return Err(Diverged::InUse { steps, images: "test", layer }.into());
