@@ -41,7 +41,7 @@ Examples:
 const EVAL_USAGE: &str = "trainer eval [OPTIONS] <RUN>
        trainer eval [OPTIONS] --recipe <RECIPE> --weights <FILE>";
 
-const REPORT_EXAMPLES: &str = "\
+const RUN_REPORT_EXAMPLES: &str = "\
 Examples:
   trainer report runs/mine                 write runs/mine/report.html
   trainer report runs/mine --images 0,12,345
@@ -128,7 +128,7 @@ pub enum Command {
     #[command(before_help = EVAL_EXAMPLES, override_usage = EVAL_USAGE)]
     Eval(EvalArgs),
     /// Write figures, mistakes and feature maps of a run as one page, or compare several runs
-    #[command(before_help = REPORT_EXAMPLES)]
+    #[command(before_help = RUN_REPORT_EXAMPLES)]
     Report(ReportArgs),
     /// List the built-in recipes
     #[command(before_help = LIST_EXAMPLES)]
