@@ -3,10 +3,12 @@
 use kernels::check::{Data, Problem};
 use kernels::measure::{MeasureError, Settings, Timestamps, measure};
 use kernels::probe::Roofline;
-use kernels::{Gpu, Options, Row};
+use kernels::tuned::{Among, Choice, problem};
+use kernels::{Class, Gpu, Options, Row, Tuned, Tuning};
 use parity::altered::Altered;
-use reference::TensorSpec;
 use reference::ops::Relu;
+use reference::{Direction, TensorSpec};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn row(id: &str) -> &'static dyn Row {
@@ -69,4 +71,20 @@ fn a_wrong_kernel_has_no_time() {
         Err(MeasureError::Wrong { id: "relu.fwd.wrong", when: "before", .. }) => {}
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_table_of_choices_is_followed_where_its_rows_fit() {
+    let relu = |len| Relu::new(TensorSpec::plain([len])).expect("an operation");
+    let choice = |len, row: &str| Choice { problem: problem(&relu(len)), row: row.to_owned(), gain: 2.0 };
+    // `vec4` does not accept 6 elements; a table that says so was made for another version of it.
+    let choices = vec![choice(8, "relu.fwd.naive"), choice(6, "relu.fwd.vec4")];
+    let table = Tuned::new(Class::Software, "none".to_owned(), Among::SameOrder, choices).expect("a table");
+    let options = Options { tuning: Tuning::Table(Arc::new(table)), ..Options::default() };
+    let gpu = pollster::block_on(Gpu::open(&options)).unwrap_or_else(|error| panic!("{error}"));
+    let selected = |len, direction| gpu.select(&relu(len), direction).expect("a row").id();
+    assert_eq!(selected(8, Direction::Fwd), "relu.fwd.naive");
+    assert_eq!(selected(12, Direction::Fwd), "relu.fwd.vec4");
+    assert_eq!(selected(8, Direction::BwdInput), "relu.bwd_input.vec4");
+    assert_eq!(selected(6, Direction::Fwd), "relu.fwd.naive");
 }

@@ -360,3 +360,25 @@ fn a_training_step_is_timed_dispatch_by_dispatch() {
     desk.trainer("kernels profile nonsense").refuses(2, "there is no recipe `nonsense`");
     desk.trainer("kernels profile --batch-size 0").refuses(2, "train.batch_size is 0");
 }
+
+#[test]
+fn tables_of_choices_that_are_none_are_refused() {
+    let desk = Desk::new();
+    let line = "train --synthetic --out run --tuned table.toml";
+    desk.trainer(line).refuses(2, "--tuned table.toml: ");
+    for (text, problem) in [
+        ("", "missing field `format`"),
+        ("format = 1\nclass = 3", "line 2: "),
+        ("format = 9\nclass = \"software\"\nadapter = \"x\"\namong = \"same-order\"", "format 9"),
+    ] {
+        fs::write(desk.path("table.toml"), text).unwrap();
+        desk.trainer(line).refuses(2, problem);
+    }
+    fs::write(desk.path("table.toml"), [0xff, 0xfe]).unwrap();
+    desk.trainer(line).refuses(2, "--tuned table.toml: ");
+    fs::remove_file(desk.path("table.toml")).unwrap();
+    fs::create_dir(desk.path("table.toml")).unwrap();
+    desk.trainer(line).refuses(2, "not a regular file");
+    assert!(!desk.path("run").exists());
+    desk.trainer("kernels bench --layer depth2-konv2").refuses(2, "no layer");
+}

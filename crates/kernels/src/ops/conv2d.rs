@@ -1,5 +1,5 @@
 use crate::grid::Grid;
-use crate::kernel::{Kernel, Needs, Overrides, Prefer, Scratch, Stage, Table};
+use crate::kernel::{Kernel, Needs, Overrides, Prefer, Scratch, Stage, Summation, Table};
 use crate::{Source, params, shader};
 use reference::Direction;
 use reference::ops::Conv2d;
@@ -37,6 +37,12 @@ const STRIP_SUBGROUP: Source = shader!("shared/strip_subgroup.wgsl");
 const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
 const TILE: [(&str, u32); 3] = [("BM", 64), ("BN", 32), ("BK", 16)];
 const SUBGROUPS_OF_8: Needs = Needs { subgroup_lanes: 8 };
+
+/// One sum over the products, to which the bias comes last.
+const BIAS_LAST: Summation = Summation::Rule("one sum, the bias last");
+
+/// Sums over whole lines of outputs, split by the problem alone; the parts in order.
+const SPLITS: Summation = Summation::Rule("by splits of whole lines, the splits in order");
 
 fn pixels_in(op: &Conv2d) -> usize {
     op.n * op.h.size_in * op.w.size_in
@@ -141,6 +147,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
         Kernel {
             id: "conv2d.fwd.tiled",
             direction: Direction::Fwd,
+            order: BIAS_LAST,
             source: shader!("conv2d/fwd_tiled.wgsl"),
             shared: &[GRID, GEMM_TILE],
             overrides: &TILE,
@@ -151,6 +158,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
         Kernel {
             id: "conv2d.fwd.subgroup",
             direction: Direction::Fwd,
+            order: BIAS_LAST,
             source: shader!("conv2d/fwd_subgroup.wgsl"),
             shared: &[GRID, DIVIDE, GEMM_SUBGROUP],
             prefer: Prefer::Software,
@@ -161,6 +169,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
         Kernel {
             id: "conv2d.fwd.subgroup_vec4",
             direction: Direction::Fwd,
+            order: BIAS_LAST,
             source: shader!("conv2d/fwd_subgroup_vec4.wgsl"),
             shared: &[GRID, DIVIDE, GEMM_SUBGROUP_VEC4],
             prefer: Prefer::Software,
@@ -172,6 +181,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
         Kernel {
             id: "conv2d.fwd.subgroup_wide",
             direction: Direction::Fwd,
+            order: BIAS_LAST,
             source: shader!("conv2d/fwd_subgroup_wide.wgsl"),
             shared: &[GRID, DIVIDE, GEMM_SUBGROUP_WIDE],
             prefer: Prefer::Software,
@@ -197,6 +207,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
         Kernel {
             id: "conv2d.bwd_input.naive",
             direction: Direction::BwdInput,
+            order: Summation::FORMULA,
             source: shader!("conv2d/bwd_input_naive.wgsl"),
             shared: &[GRID],
             overrides: &[WORKGROUP],
@@ -209,6 +220,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
         Kernel {
             id: "conv2d.bwd_input.tiled",
             direction: Direction::BwdInput,
+            order: Summation::FORMULA,
             source: shader!("conv2d/bwd_input_tiled.wgsl"),
             shared: &[GRID, GEMM_TILE],
             overrides: &TILE,
@@ -219,6 +231,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
         Kernel {
             id: "conv2d.bwd_input.subgroup",
             direction: Direction::BwdInput,
+            order: Summation::FORMULA,
             source: shader!("conv2d/bwd_input_subgroup.wgsl"),
             shared: &[GRID, DIVIDE, GEMM_SUBGROUP],
             prefer: Prefer::Software,
@@ -229,6 +242,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
         Kernel {
             id: "conv2d.bwd_input.subgroup_vec4",
             direction: Direction::BwdInput,
+            order: Summation::FORMULA,
             source: shader!("conv2d/bwd_input_subgroup_vec4.wgsl"),
             shared: &[GRID, DIVIDE, GEMM_SUBGROUP_VEC4],
             prefer: Prefer::Software,
@@ -240,6 +254,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
         Kernel {
             id: "conv2d.bwd_input.subgroup_wide",
             direction: Direction::BwdInput,
+            order: Summation::FORMULA,
             source: shader!("conv2d/bwd_input_subgroup_wide.wgsl"),
             shared: &[GRID, DIVIDE, GEMM_SUBGROUP_WIDE],
             prefer: Prefer::Software,
@@ -288,6 +303,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
         Kernel {
             id: "conv2d.bwd_weight.subgroup_split_k",
             direction: Direction::BwdWeight,
+            order: SPLITS,
             source: shader!("conv2d/bwd_weight_subgroup_split_k.wgsl"),
             shared: &[GRID, DIVIDE, GEMM_SUBGROUP],
             overrides: &[WORKGROUP],
@@ -303,6 +319,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
         Kernel {
             id: "conv2d.bwd_weight.subgroup_short_split_k",
             direction: Direction::BwdWeight,
+            order: SPLITS,
             source: shader!("conv2d/bwd_weight_subgroup_short_split_k.wgsl"),
             shared: &[GRID, DIVIDE, GEMM_SUBGROUP_VEC4],
             overrides: &[WORKGROUP],
@@ -318,11 +335,11 @@ pub(super) static TABLE: Table<Conv2d> = Table {
                 Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(depth(op), op.c_out, 16, 32), splits(op)) },
                 Stage { entry: "reduce", grid: |op, o| Grid::threads(depth(op) * op.c_out / 4, o.get("WORKGROUP")) },
             ],
-            ..Kernel::ROW
         },
         Kernel {
             id: "conv2d.bwd_weight.subgroup_vec4_split_k",
             direction: Direction::BwdWeight,
+            order: SPLITS,
             source: shader!("conv2d/bwd_weight_subgroup_vec4_split_k.wgsl"),
             shared: &[GRID, DIVIDE, GEMM_SUBGROUP_VEC4],
             overrides: &[WORKGROUP],
@@ -334,11 +351,11 @@ pub(super) static TABLE: Table<Conv2d> = Table {
                 Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(depth(op), op.c_out, 32, 32), splits(op)) },
                 Stage { entry: "reduce", grid: |op, o| Grid::threads(depth(op) * op.c_out / 4, o.get("WORKGROUP")) },
             ],
-            ..Kernel::ROW
         },
         Kernel {
             id: "conv2d.bwd_weight.subgroup_wide_split_k",
             direction: Direction::BwdWeight,
+            order: SPLITS,
             source: shader!("conv2d/bwd_weight_subgroup_wide_split_k.wgsl"),
             shared: &[GRID, DIVIDE, GEMM_SUBGROUP_WIDE],
             overrides: &[WORKGROUP],
@@ -350,7 +367,6 @@ pub(super) static TABLE: Table<Conv2d> = Table {
                 Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(depth(op), op.c_out, 32, 64), splits(op)) },
                 Stage { entry: "reduce", grid: |op, o| Grid::threads(depth(op) * op.c_out / 4, o.get("WORKGROUP")) },
             ],
-            ..Kernel::ROW
         },
         Kernel {
             id: "conv2d.bwd_bias.naive",

@@ -1,5 +1,5 @@
 use crate::grid::Grid;
-use crate::kernel::{Kernel, Needs, Overrides, Prefer, Stage, Table};
+use crate::kernel::{Kernel, Needs, Overrides, Prefer, Stage, Summation, Table};
 use crate::{Source, params, shader};
 use reference::Direction;
 use reference::ops::Dense;
@@ -22,6 +22,9 @@ const GEMM_SUBGROUP_WIDE: Source = shader!("shared/gemm_subgroup_wide.wgsl");
 const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
 const TILE: [(&str, u32); 3] = [("BM", 32), ("BN", 32), ("BK", 16)];
 const SUBGROUPS_OF_8: Needs = Needs { subgroup_lanes: 8 };
+
+/// One sum over the products, to which the bias comes last.
+const BIAS_LAST: Summation = Summation::Rule("one sum, the bias last");
 
 /// Workgroups for a matrix of `rows` x `columns` by tiles of `bm` x `bn`.
 fn tiles(rows: usize, columns: usize, bm: usize, bn: usize) -> Grid {
@@ -66,6 +69,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.fwd.tiled",
             direction: Direction::Fwd,
+            order: BIAS_LAST,
             source: shader!("dense/fwd_tiled.wgsl"),
             shared: &[GRID, GEMM_TILE],
             overrides: &TILE,
@@ -76,6 +80,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.fwd.subgroup",
             direction: Direction::Fwd,
+            order: BIAS_LAST,
             source: shader!("dense/fwd_subgroup.wgsl"),
             shared: &[GRID, GEMM_SUBGROUP],
             prefer: Prefer::Software,
@@ -86,6 +91,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.fwd.subgroup_vec4",
             direction: Direction::Fwd,
+            order: BIAS_LAST,
             source: shader!("dense/fwd_subgroup_vec4.wgsl"),
             shared: &[GRID, GEMM_SUBGROUP_VEC4],
             prefer: Prefer::Software,
@@ -97,6 +103,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.fwd.subgroup_wide",
             direction: Direction::Fwd,
+            order: BIAS_LAST,
             source: shader!("dense/fwd_subgroup_wide.wgsl"),
             shared: &[GRID, GEMM_SUBGROUP_WIDE],
             prefer: Prefer::Software,
@@ -108,6 +115,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.bwd_input.naive",
             direction: Direction::BwdInput,
+            order: Summation::FORMULA,
             source: shader!("dense/bwd_input_naive.wgsl"),
             shared: &[GRID],
             overrides: &[WORKGROUP],
@@ -117,6 +125,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.bwd_input.tiled",
             direction: Direction::BwdInput,
+            order: Summation::FORMULA,
             source: shader!("dense/bwd_input_tiled.wgsl"),
             shared: &[GRID, GEMM_TILE],
             overrides: &TILE,
@@ -127,6 +136,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.bwd_input.subgroup",
             direction: Direction::BwdInput,
+            order: Summation::FORMULA,
             source: shader!("dense/bwd_input_subgroup.wgsl"),
             shared: &[GRID, GEMM_SUBGROUP],
             prefer: Prefer::Software,
@@ -137,6 +147,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.bwd_input.subgroup_vec4",
             direction: Direction::BwdInput,
+            order: Summation::FORMULA,
             source: shader!("dense/bwd_input_subgroup_vec4.wgsl"),
             shared: &[GRID, GEMM_SUBGROUP_VEC4],
             prefer: Prefer::Software,
@@ -148,6 +159,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.bwd_input.subgroup_wide",
             direction: Direction::BwdInput,
+            order: Summation::FORMULA,
             source: shader!("dense/bwd_input_subgroup_wide.wgsl"),
             shared: &[GRID, GEMM_SUBGROUP_WIDE],
             prefer: Prefer::Software,
@@ -159,6 +171,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.bwd_weight.naive",
             direction: Direction::BwdWeight,
+            order: Summation::FORMULA,
             source: shader!("dense/bwd_weight_naive.wgsl"),
             shared: &[GRID],
             overrides: &[WORKGROUP],
@@ -171,6 +184,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.bwd_weight.tiled",
             direction: Direction::BwdWeight,
+            order: Summation::FORMULA,
             source: shader!("dense/bwd_weight_tiled.wgsl"),
             shared: &[GRID, GEMM_TILE],
             overrides: &TILE,
@@ -181,6 +195,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.bwd_weight.subgroup",
             direction: Direction::BwdWeight,
+            order: Summation::FORMULA,
             source: shader!("dense/bwd_weight_subgroup.wgsl"),
             shared: &[GRID, GEMM_SUBGROUP],
             prefer: Prefer::Software,
@@ -191,6 +206,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.bwd_weight.subgroup_vec4",
             direction: Direction::BwdWeight,
+            order: Summation::FORMULA,
             source: shader!("dense/bwd_weight_subgroup_vec4.wgsl"),
             shared: &[GRID, GEMM_SUBGROUP_VEC4],
             prefer: Prefer::Software,
@@ -202,6 +218,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.bwd_weight.subgroup_wide",
             direction: Direction::BwdWeight,
+            order: Summation::FORMULA,
             source: shader!("dense/bwd_weight_subgroup_wide.wgsl"),
             shared: &[GRID, GEMM_SUBGROUP_WIDE],
             prefer: Prefer::Software,
@@ -213,6 +230,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.bwd_bias.naive",
             direction: Direction::BwdBias,
+            order: Summation::FORMULA,
             source: shader!("dense/bwd_bias_naive.wgsl"),
             shared: &[GRID],
             overrides: &[WORKGROUP],
@@ -222,6 +240,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.bwd_bias.vec4",
             direction: Direction::BwdBias,
+            order: Summation::FORMULA,
             source: shader!("dense/bwd_bias_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[WORKGROUP],

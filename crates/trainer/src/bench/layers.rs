@@ -147,4 +147,15 @@ mod tests {
         let error = names(&["depth2-conf2"]).unwrap_err().to_string();
         assert!(error.contains("did you mean `depth2-conv2`?"), "{error}");
     }
+
+    #[test]
+    fn the_tables_of_choices_are_about_these_layers() {
+        let keys: Vec<String> = all().unwrap().iter().map(|problem| kernels::tuned::problem(&*problem.op)).collect();
+        for class in [kernels::Class::Software, kernels::Class::Hardware] {
+            for choice in kernels::Tuned::built_in(class).unwrap().choices() {
+                // One that no layer has is never looked up: the descriptor or the recipe has changed since.
+                assert!(keys.contains(&choice.problem), "{class}.toml: {choice:?}; run `cargo xtask tune` again");
+            }
+        }
+    }
 }

@@ -185,11 +185,11 @@ fn draw<B: DrawingBackend>(
     let mut chart = ChartBuilder::on(area)
         .margin(fine(8))
         .margin_right(fine(16))
-        .x_label_area_size(fine(44))
-        .y_label_area_size(fine(58))
+        .x_label_area_size(fine(48))
+        .y_label_area_size(fine(66))
         .build_cartesian_2d((xs.0..xs.1).log_scale(), (ys.0..ys.1).log_scale())?;
     // The SVG backend divides by 1.24.
-    let font = ("sans-serif", f64::from(fine(13)) * 1.24).into_font().color(&INK);
+    let font = ("sans-serif", f64::from(fine(15)) * 1.24).into_font().color(&INK);
     let number = |value: &f64| short_power(*value);
     chart
         .configure_mesh()
