@@ -4,8 +4,12 @@
 
 use fashion_mnist::{gzip as gz, idx as ix};
 use reference::TensorSpec;
+use safetensors::SafeTensors;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
+use trainer::checkpoint::{decode, encode};
 use trainer::network::{Initial, ParameterSpec};
 use trainer::recipe::Recipe;
 use trainer::weights as wt;
@@ -14,7 +18,8 @@ use trainer::weights as wt;
 type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: &[Target] = &[("idx", idx), ("gzip", gzip), ("weights", weights), ("recipe", recipe)];
+pub const TARGETS: &[Target] =
+    &[("idx", idx), ("gzip", gzip), ("weights", weights), ("checkpoint", checkpoint), ("recipe", recipe)];
 
 /// The dimensions that the IDX files of the corpus claim.
 pub const IDX_DIMS: [&[u32]; 3] = [&[8], &[2, 3, 4], &[2, 28, 28]];
@@ -68,6 +73,53 @@ pub fn weights(bytes: &[u8]) {
         }
         Err(error) => shown(&error),
     }
+}
+
+/// A checkpoint is what was written, or refused: as it is, and with hashes that fit it.
+pub fn checkpoint(bytes: &[u8]) {
+    for bytes in [Some(bytes.to_vec()), sealed(bytes)].into_iter().flatten() {
+        match decode(&bytes) {
+            Ok(checkpoint) => {
+                assert!(checkpoint.snapshot.is_finite());
+                let written = encode(&checkpoint).expect("an accepted checkpoint can be written");
+                assert!(decode(&written).expect("a written checkpoint is accepted") == checkpoint);
+            }
+            Err(error) => shown(&error),
+        }
+    }
+}
+
+/// The same safetensors file with the hashes of a checkpoint, which fit whatever is in it. Without this, a fuzzer would
+/// hardly come past them.
+pub fn sealed(bytes: &[u8]) -> Option<Vec<u8>> {
+    let file = SafeTensors::deserialize(bytes).ok()?;
+    let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
+    let mut metadata: BTreeMap<String, String> = header.metadata().clone()?.into_iter().collect();
+    let hashes: BTreeMap<&str, String> = file.iter().map(|(name, tensor)| (name, hex(tensor.data()))).collect();
+    metadata.insert("sha256".to_owned(), serde_json::to_string(&hashes).ok()?);
+    metadata.insert("recipe_sha256".to_owned(), hex(metadata.get("recipe")?.as_bytes()));
+    let mut digest = Vec::new();
+    let mut add = |bytes: &[u8]| {
+        digest.extend((bytes.len() as u64).to_le_bytes());
+        digest.extend(bytes);
+    };
+    for (key, value) in metadata.iter().filter(|(key, _)| !["digest", "format"].contains(&key.as_str())) {
+        add(key.as_bytes());
+        add(value.as_bytes());
+    }
+    let shapes: BTreeMap<&str, Vec<usize>> =
+        file.iter().map(|(name, tensor)| (name, tensor.shape().to_vec())).collect();
+    for (name, dims) in shapes {
+        add(name.as_bytes());
+        add(format!("{dims:?}").as_bytes());
+    }
+    metadata.insert("digest".to_owned(), hex(&digest));
+    safetensors::serialize(file.iter(), Some(metadata.into_iter().collect())).ok()
+}
+
+/// Its sha256.
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A recipe that is accepted survives being written; any other is refused with one line.

@@ -10,8 +10,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// Room for the names, shapes and metadata in front of the values: ten times what any network here needs.
-const HEADER_LIMIT: u64 = 1 << 17;
+/// Room for the metadata in front of the values.
+const METADATA: u64 = 1 << 16;
+
+/// Room for the name, the type and the shape of a tensor.
+const ENTRY: u64 = 256;
 
 /// PyTorch writes it for BatchNorm; nothing here depends on it.
 const BATCH_COUNTER: &str = "num_batches_tracked";
@@ -185,7 +188,7 @@ pub fn load(path: &Path, parameters: &[ParameterSpec]) -> Result<Vec<Vec<f32>>, 
         return Err(unreadable(io::Error::other("not a regular file")));
     }
     let widest: u64 = parameters.iter().map(|parameter| 8 * (parameter.spec.len() as u64 + 1)).sum();
-    let limit = widest.saturating_add(HEADER_LIMIT);
+    let limit = widest.saturating_add(header_limit(parameters));
     if metadata.len() > limit {
         return Err(WeightsError::TooLarge { path: path.to_owned(), bytes: metadata.len(), limit });
     }
@@ -202,7 +205,10 @@ pub fn read(
     path: &Path,
     parameters: &[ParameterSpec],
 ) -> Result<Vec<Vec<f32>>, WeightsError> {
-    let (begin, header) = header(&mut source, len, path)?;
+    let (begin, header) = header(&mut source, len, header_limit(parameters)).map_err(|error| match error {
+        NoHeader::Unreadable(error) => WeightsError::Unreadable { path: path.to_owned(), error },
+        NoHeader::Format(message) => WeightsError::Format { path: path.to_owned(), message },
+    })?;
     let failed = |problem, tensors: Vec<String>| match tensors.is_empty() {
         true => Ok(()),
         false => Err(WeightsError::Tensors { path: path.to_owned(), problem, tensors: list(&tensors) }),
@@ -255,14 +261,23 @@ pub fn read(
     Ok(values)
 }
 
-/// The header, and where the values begin.
-fn header(source: &mut (impl Read + Seek), len: u64, path: &Path) -> Result<(u64, Metadata), WeightsError> {
+fn header_limit(parameters: &[ParameterSpec]) -> u64 {
+    METADATA + ENTRY * parameters.len() as u64
+}
+
+/// Why a safetensors file has no header.
+pub(crate) enum NoHeader {
+    /// The operating system would not let it be read.
+    Unreadable(io::Error),
+    /// It is damaged, or something else.
+    Format(String),
+}
+
+/// The header of a safetensors file of `len` bytes, and where the values begin, which fill the rest of it exactly.
+pub(crate) fn header(source: &mut (impl Read + Seek), len: u64, limit: u64) -> Result<(u64, Metadata), NoHeader> {
     // Names in a damaged file may hold anything, line breaks and terminal codes included.
-    let format = |message: String| WeightsError::Format {
-        path: path.to_owned(),
-        message: message.escape_debug().take(200).collect(),
-    };
-    let unreadable = |error| WeightsError::Unreadable { path: path.to_owned(), error };
+    let format = |message: String| NoHeader::Format(message.escape_debug().take(200).collect());
+    let unreadable = NoHeader::Unreadable;
     const LENGTH: u64 = size_of::<u64>() as u64;
     if len < LENGTH {
         return Err(format(format!("{len} bytes hold no header")));
@@ -270,11 +285,11 @@ fn header(source: &mut (impl Read + Seek), len: u64, path: &Path) -> Result<(u64
     let mut length = [0; LENGTH as usize];
     source.rewind().and_then(|()| source.read_exact(&mut length)).map_err(unreadable)?;
     let length = u64::from_le_bytes(length);
-    if length > HEADER_LIMIT.min(len - LENGTH) {
+    if length > limit.min(len - LENGTH) {
         return Err(format(format!("a header of {length} bytes does not fit or is too large")));
     }
     let mut text = vec![0; length as usize];
-    source.read_exact(&mut text).map_err(unreadable)?;
+    source.read_exact(&mut text).map_err(NoHeader::Unreadable)?;
     let header: Metadata = serde_json::from_slice(&text).map_err(|error| format(error.to_string()))?;
     let (begin, data) = (LENGTH + length, header.data_len() as u64);
     match begin.checked_add(data) {

@@ -10,7 +10,7 @@ pub const SCALE_VARIABLE: &str = "SELVEDGE_FAULTS";
 pub const LEDGER_VARIABLE: &str = "SELVEDGE_FAULTS_LEDGER";
 
 /// The test programs that campaigns are in.
-pub const TEST_TARGETS: &[&str] = &["download", "hostile"];
+pub const TEST_TARGETS: &[&str] = &["download", "hostile", "kills", "losses"];
 
 /// One kind of fault, injected many times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,10 +66,17 @@ const fn row(id: &'static str, injected: &'static str, sample: u64, full: u64) -
 
 /// Every campaign, in the order of the table.
 pub const CAMPAIGNS: &[Campaign] = &[
+    row("kill-anywhere", "SIGKILL at a random moment of a run", 3, 200),
+    row("kill-gpu", "the same, training on a GPU adapter", 1, 10),
+    row("kill-save", "SIGKILL while a checkpoint is written", 6, 500),
+    row("interrupt", "SIGINT or SIGTERM at a random moment", 2, 50),
+    row("device-loss", "device lost at a random moment of training", 1, 50),
+    row("checkpoint-fallback", "newest checkpoint of a run damaged at random", 50, 2_000),
     row("idx-damage", "IDX file damaged at random", 500, 20_000),
     row("gzip-damage", "gzip file damaged at random", 500, 20_000),
     row("weights-damage", "weights file damaged at random", 300, 20_000),
     row("recipe-damage", "recipe damaged at random", 300, 20_000),
+    row("checkpoint-damage", "checkpoint damaged at random", 300, 20_000),
     row("truncation", "file of each format cut, at every byte", 1, 1),
     row("download-faults", "mirror that refuses, stalls, redirects for ever, or sends something else", 11, 110),
     row("download-together", "two processes that download at once", 2, 50),

@@ -2,13 +2,16 @@
 
 use super::{Checkpoint, Damage, DatasetIdentity, Identity, Saved, Snapshot};
 use crate::train::LoopState;
-use crate::weights::{self, Tensor, Values};
+use crate::weights::{self, NoHeader, Tensor, Values};
+use safetensors::Dtype;
 use safetensors::tensor::Metadata;
-use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
-use std::io;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+
+/// Room for the header, and enough of it for any network.
+pub(super) const HEADER: u64 = 1 << 21;
 
 /// Of the format.
 pub const VERSION: &str = "1";
@@ -52,13 +55,18 @@ pub fn encode(checkpoint: &Checkpoint) -> io::Result<Vec<u8>> {
     weights::serialise(&tensors, &metadata)
 }
 
-/// Reads a file's bytes, none of which is trusted. Allocates about as much as there are.
+/// Reads a file's bytes, none of which is trusted.
 pub fn decode(bytes: &[u8]) -> Result<Checkpoint, Damage> {
-    // Names in a damaged file may hold anything, line breaks and terminal codes included.
-    let format = |error: safetensors::SafeTensorError| Damage::Format(shown(&error.to_string()));
-    let (header, file) = SafeTensors::read_metadata(bytes).map_err(format)?;
-    let data = header.checked_add(8).and_then(|begin| bytes.get(begin..));
-    let data = data.ok_or_else(|| Damage::Format("the header is longer than the file".into()))?;
+    read(Cursor::new(bytes), bytes.len() as u64)
+}
+
+/// Reads the first `len` bytes of a source, none of which is trusted. Only the header and the values are ever held, never
+/// the whole file.
+pub fn read(mut source: impl Read + Seek, len: u64) -> Result<Checkpoint, Damage> {
+    let (begin, file) = weights::header(&mut source, len, HEADER).map_err(|error| match error {
+        NoHeader::Unreadable(error) => unreadable(&error),
+        NoHeader::Format(message) => Damage::Format(message),
+    })?;
     let none = HashMap::new();
     let metadata = file.metadata().as_ref().unwrap_or(&none);
     let value = |key: &'static str| metadata.get(key).ok_or(Damage::NotACheckpoint(key));
@@ -87,32 +95,58 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, Damage> {
     let state: LoopState = json("state", value(KEY_STATE)?)?;
     state.check().map_err(Damage::State)?;
     let hashes: BTreeMap<String, String> = json("list of hashes", value(KEY_HASHES)?)?;
-    let tensors = tensors_of(&file, data, &hashes)?;
+    let tensors = tensors_of(&file, &mut source, begin, &hashes)?;
     let adapter = shown(value(KEY_ADAPTER)?);
     Ok(Checkpoint { identity: Identity { recipe, dataset, log_every, adapter }, snapshot: Snapshot { state, tensors } })
 }
 
 /// The tensors in the order of the file.
-fn tensors_of(file: &Metadata, data: &[u8], hashes: &BTreeMap<String, String>) -> Result<Vec<Saved>, Damage> {
+fn tensors_of(
+    file: &Metadata,
+    source: &mut (impl Read + Seek),
+    begin: u64,
+    hashes: &BTreeMap<String, String>,
+) -> Result<Vec<Saved>, Damage> {
     let mut tensors = Vec::new();
+    // In this order they follow each other without gaps: the header was checked.
+    source.seek(SeekFrom::Start(begin)).map_err(|error| unreadable(&error))?;
     for name in file.offset_keys() {
         let damaged = || Damage::Hash(shown(&name));
         let info = file.info(&name).ok_or_else(damaged)?;
-        let (begin, end) = info.data_offsets;
-        let bytes = data.get(begin..end).ok_or_else(damaged)?;
         if info.dtype != Dtype::F32 {
             return Err(Damage::Tensors(format!("{} is {:?}, expected F32", shown(&name), info.dtype)));
         }
-        if hashes.get(&name) != Some(&hex(&Sha256::digest(bytes))) {
+        let (begin, end) = info.data_offsets;
+        let (values, hash) = values(source, (end - begin) / size_of::<f32>()).map_err(|error| unreadable(&error))?;
+        if hashes.get(&name) != Some(&hash) {
             return Err(damaged());
         }
-        let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
         if values.iter().any(|value| !value.is_finite()) {
             return Err(Damage::NotFinite(shown(&name)));
         }
         tensors.push(Saved { dims: info.shape.clone(), values, name });
     }
     Ok(tensors)
+}
+
+/// The next `count` values, and the sha256 of their bytes. Through a small buffer: the bytes of a tensor are never held
+/// together.
+fn values(source: &mut impl Read, count: usize) -> io::Result<(Vec<f32>, String)> {
+    let mut values = Vec::with_capacity(count);
+    let mut hasher = Sha256::new();
+    let mut piece = [0; 1 << 14];
+    while values.len() < count {
+        let room = piece.len();
+        let bytes = &mut piece[..room.min(size_of::<f32>() * (count - values.len()))];
+        source.read_exact(bytes)?;
+        hasher.update(&*bytes);
+        values.extend(bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)));
+    }
+    Ok((values, hex(&hasher.finalize())))
+}
+
+fn unreadable(error: &io::Error) -> Damage {
+    Damage::Format(format!("it cannot be read to its end: {error}"))
 }
 
 fn json<T: DeserializeOwned>(part: &'static str, text: &str) -> Result<T, Damage> {
@@ -159,6 +193,7 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use safetensors::SafeTensors;
 
     pub(in crate::checkpoint) fn checkpoint(steps: u64) -> Checkpoint {
         let saved = |name: &str, dims: &[usize], first: f32| Saved {

@@ -1,17 +1,15 @@
 //! The checkpoints of a run: `last`, `previous` and `best`, in `RUN/checkpoints`.
 
-use super::{Checkpoint, CheckpointError, Damage, Reason, Refused, decode, encode};
+use super::format::{self, HEADER};
+use super::{Checkpoint, CheckpointError, Damage, Reason, Refused, encode};
 use crate::files::{Sibling, remove_leftovers, sync_folder};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 const LAST: &str = "last.safetensors";
 const PREVIOUS: &str = "previous.safetensors";
 const BEST: &str = "best.safetensors";
-
-/// Room for the header, and enough of it for any network.
-const HEADER: u64 = 1 << 20;
 
 /// Writes checkpoints and finds the newest that can be used.
 #[derive(Debug)]
@@ -109,11 +107,11 @@ impl Store {
         let mut refused = Vec::new();
         for name in [LAST, PREVIOUS, BEST] {
             let path = store.folder.join(name);
-            let checkpoint = match read(&path, limit) {
+            let checkpoint = match open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => Err(Reason::Unreadable(error)),
-                Ok(Err(bytes)) => Err(Reason::TooLarge { bytes, limit }),
-                Ok(Ok(bytes)) => decode(&bytes)
+                Ok((_, bytes)) if bytes > limit => Err(Reason::TooLarge { bytes, limit }),
+                Ok((file, bytes)) => format::read(file, bytes)
                     .and_then(|checkpoint| fits(&checkpoint).map(|()| checkpoint))
                     .map_err(Reason::Damaged),
             };
@@ -133,20 +131,14 @@ impl Store {
     }
 }
 
-/// All of a file, or its size if that is beyond the limit.
-fn read(path: &Path, limit: u64) -> io::Result<Result<Vec<u8>, u64>> {
+/// A file and its size.
+fn open(path: &Path) -> io::Result<(File, u64)> {
     // Before it is opened: opening a pipe would wait for its writer.
     let metadata = path.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    if metadata.len() > limit {
-        return Ok(Err(metadata.len()));
-    }
-    // Not a byte more than the file has, and no second buffer while it is read.
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0).saturating_add(1));
-    File::open(path)?.take(metadata.len()).read_to_end(&mut bytes)?;
-    Ok(Ok(bytes))
+    Ok((File::open(path)?, metadata.len()))
 }
 
 #[cfg(test)]

@@ -8,8 +8,10 @@ use std::error::Error;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use trainer::network::Network;
+use trainer::checkpoint::{Checkpoint, DatasetIdentity, Identity, Saved, Snapshot, Store, encode};
+use trainer::network::{Network, ParameterSpec};
 use trainer::recipe::Recipe;
+use trainer::train::LoopState;
 use trainer::weights;
 
 /// What a file is damaged to, and how.
@@ -94,6 +96,27 @@ pub const FORMATS: &[Format] = &[
         text: false,
     },
     Format {
+        name: "checkpoint",
+        file: "checkpoints/last.safetensors",
+        good: || encode(&checkpoint(lenet5().parameters())).unwrap(),
+        small: || encode(&checkpoint(&targets::parameters())).unwrap(),
+        read: |path, _| {
+            let run = path.ancestors().nth(2).ok_or("no folder")?;
+            Store::load(run, 1 << 22, |_| Ok(()))?;
+            Ok(())
+        },
+        damage: |good, random| match random.below(4) {
+            // Whoever made it knows how to make its hashes fit.
+            0 => {
+                let (bytes, damage) = damaged_safetensors(good, random);
+                (targets::sealed(&bytes).unwrap_or(bytes), damage)
+            }
+            _ => damaged_safetensors(good, random),
+        },
+        verified: <[u8]>::len,
+        text: false,
+    },
+    Format {
         name: "recipe",
         file: "mine.toml",
         good: recipe,
@@ -134,12 +157,30 @@ fn lenet5() -> Network {
     Network::new(&recipe.layers, recipe.train.batch_size).unwrap()
 }
 
-fn saved(parameters: &[trainer::network::ParameterSpec], values: &[Vec<f32>]) -> Vec<u8> {
+fn saved(parameters: &[ParameterSpec], values: &[Vec<f32>]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w");
     let pairs = parameters.iter().zip(values.iter().map(Vec::as_slice));
     weights::save(&path, pairs, &[("recipe", "mine")]).unwrap();
     fs::read(path).unwrap()
+}
+
+/// A checkpoint of a run with Adam.
+pub fn checkpoint(parameters: &[ParameterSpec]) -> Checkpoint {
+    let mut tensors = Vec::new();
+    for parameter in parameters {
+        for state in ["", "/m", "/v"] {
+            let values = (0..parameter.spec.len()).map(|i| i as f32 * 0.25 - 3.0).collect();
+            let name = format!("{}{state}", parameter.name);
+            tensors.push(Saved { name, dims: parameter.spec.dims.clone(), values });
+        }
+    }
+    let dataset = DatasetIdentity { name: "synthetic".to_owned(), sha256: "00".repeat(32) };
+    let recipe = Recipe::find("lenet5").unwrap().to_toml().unwrap();
+    Checkpoint {
+        identity: Identity { recipe, dataset, log_every: Some(3), adapter: "reference".to_owned() },
+        snapshot: Snapshot { state: LoopState { steps: 7, position: 224, ..LoopState::default() }, tensors },
+    }
 }
 
 fn recipe() -> Vec<u8> {

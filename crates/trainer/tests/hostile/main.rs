@@ -13,6 +13,7 @@ use formats::{FORMATS, Format};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use trainer::checkpoint::{Names, Store, decode};
 
 /// What came of reading files.
 #[derive(Default)]
@@ -62,6 +63,7 @@ impl Tally {
 fn damaged_files_are_refused_or_valid() {
     let _alone = memory::alone();
     let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join(Store::FOLDER)).unwrap();
     for format in FORMATS {
         let id = format!("{}-damage", format.name);
         let good = (format.good)();
@@ -83,6 +85,7 @@ fn damaged_files_are_refused_or_valid() {
 fn files_cut_at_every_byte_are_refused_or_valid() {
     let _alone = memory::alone();
     let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join(Store::FOLDER)).unwrap();
     let (mut cuts, mut accepted) = (0, 0);
     for format in FORMATS {
         let good = (format.small)();
@@ -98,6 +101,42 @@ fn files_cut_at_every_byte_are_refused_or_valid() {
     let names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
     let whole = format!("all refused but {accepted} texts that are whole without their end");
     record("truncation", cuts, &format!("{}: {whole}", names.join(", ")));
+}
+
+/// A run whose newest checkpoint is damaged goes on from the one before, and says so.
+#[test]
+fn a_damaged_checkpoint_gives_way_to_the_one_before() {
+    let id = "checkpoint-fallback";
+    let _alone = memory::alone();
+    let run = tempfile::tempdir().unwrap();
+    let mut store = Store::create(run.path()).unwrap();
+    let mut checkpoint = formats::checkpoint(&targets::parameters());
+    store.save(&checkpoint, Names::Last).unwrap();
+    let before = checkpoint.clone();
+    checkpoint.snapshot.state.steps += 1;
+    store.save(&checkpoint, Names::Last).unwrap();
+    let last = run.path().join(Store::FOLDER).join("last.safetensors");
+    let good = fs::read(&last).unwrap();
+    let times = campaign(id).times();
+    let mut harmless = 0;
+    for seed in 0..times {
+        let (bytes, damage) = faults::damaged(&good, &mut Random::new(seed));
+        fs::write(&last, &bytes).unwrap();
+        let (_, found) = Store::load(run.path(), 1 << 20, |_| Ok(())).unwrap();
+        if found.path == last {
+            // In a blank, say.
+            assert!(decode(&bytes).unwrap() == checkpoint, "seed {seed}, {damage:?}: another checkpoint passes");
+            harmless += 1;
+        } else {
+            assert!(found.path.ends_with("previous.safetensors") && found.checkpoint == before, "seed {seed}");
+            assert_eq!(found.refused.len(), 1, "seed {seed}: it is not said that `last` was refused");
+        }
+    }
+    let refused = times - harmless;
+    let told = format!(
+        "{refused} times the one before was taken, and it was said why; {harmless} times the damage was harmless"
+    );
+    record(id, times, &told);
 }
 
 /// Text is parsed into something many times as large. So it may not be long, or hold too much.

@@ -1,0 +1,229 @@
+//! Processes that are killed while they train and save. Resumed, they must end where one ends that was left alone: the
+//! same weights and the same metrics, bit for bit.
+//!
+//! A few kills each; `cargo xtask faults` kills hundreds of times.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)]
+
+mod desk;
+
+use desk::{Desk, Device, Recipe, Whole};
+use faults::{Random, campaign, record};
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+use trainer::checkpoint::Store;
+
+/// Trains to the end, whatever state the run folder is in.
+fn finish(desk: &Desk, run: &str) {
+    let resumed = desk.path(run).join("config.toml").exists();
+    let child = if resumed { desk.resume(run) } else { desk.train(run) };
+    desk.ends_well(child, run);
+}
+
+/// Deals `times` among a few workers, if there is much to do, and adds up what they count.
+fn shared<const N: usize>(times: u64, work: impl Fn(u64, u64) -> [u64; N] + Sync) -> [u64; N] {
+    let workers = if times > 20 { 4 } else { 1 };
+    let share = |worker| times / workers + u64::from(worker < times % workers);
+    thread::scope(|scope| {
+        let work = &work;
+        let handles: Vec<_> = (0..workers).map(|worker| scope.spawn(move || work(worker, share(worker)))).collect();
+        let mut sums = [0; N];
+        for handle in handles {
+            let counts = handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
+        sums
+    })
+}
+
+/// Starts a run and waits for a random moment before its end. Returned: the process, still running, and the moment.
+fn interrupted_at(desk: &Desk, whole: &Whole, run: &str, random: &mut Random) -> (Child, Duration) {
+    loop {
+        let mut child = desk.train(run);
+        let moment = whole.took.mul_f64(random.below(1000) as f64 / 1000.0);
+        thread::sleep(moment);
+        if child.try_wait().unwrap().is_none() {
+            return (child, moment);
+        }
+        // The machine is faster now than it was.
+        fs::remove_dir_all(desk.path(run)).unwrap();
+    }
+}
+
+/// Kills at any moment from the start of the process to its end, each time resumed to completion.
+fn kill_anywhere(id: &str, device: Device) {
+    let desk = Desk::new(Recipe::Epochs, device);
+    let whole = desk.whole();
+    let times = campaign(id).times();
+    let [before, after] = shared(times, |worker, times| {
+        let mut random = Random::new(worker);
+        let (mut before, mut after) = (0, 0);
+        for kill in 0..times {
+            let run = format!("run-{worker}-{kill}");
+            let (mut child, moment) = interrupted_at(&desk, &whole, &run, &mut random);
+            child.kill().unwrap();
+            desk.reap(child, &run);
+            let folder = desk.path(&run);
+            before += u64::from(!folder.join("config.toml").exists());
+            after += u64::from(folder.join("model.safetensors").exists());
+            finish(&desk, &run);
+            desk.is_whole(&run, &whole, &format!("killed after {moment:?}"));
+            fs::remove_dir_all(folder).unwrap();
+        }
+        [before, after]
+    });
+    let trained = times - before - after;
+    record(
+        id,
+        times,
+        &format!(
+            "{before} before the run was set up, {trained} in training and saving, {after} in the end; all completed, \
+             weights and metrics identical bit for bit"
+        ),
+    );
+}
+
+#[test]
+fn a_run_killed_at_any_moment_is_completed_bit_for_bit() {
+    kill_anywhere("kill-anywhere", Device::Reference);
+}
+
+#[test]
+fn a_run_killed_on_a_gpu_is_completed_bit_for_bit() {
+    kill_anywhere("kill-gpu", Device::Gpu);
+}
+
+/// What a kill left in the folder of checkpoints: a file without its name, `previous` renamed and no `last` yet, or
+/// nothing out of order.
+fn left(folder: &Path) -> [u64; 3] {
+    let part = !parts(folder).is_empty();
+    let has = |name: &str| folder.join(name).exists();
+    let between = !has("last.safetensors") && has("previous.safetensors");
+    [part, between, !part && !between].map(u64::from)
+}
+
+/// Files without their names yet.
+fn parts(folder: &Path) -> Vec<OsString> {
+    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    names.filter(|name| name.to_string_lossy().ends_with(".part")).collect()
+}
+
+/// Waits until a save begins: a file without its name appears that was not there before.
+fn save_begins(folder: &Path, seen: &mut Vec<OsString>) -> bool {
+    let deadline = Instant::now() + Duration::from_millis(500);
+    while Instant::now() < deadline {
+        if let Some(new) = parts(folder).into_iter().find(|name| !seen.contains(name)) {
+            seen.push(new);
+            return true;
+        }
+        thread::sleep(Duration::from_micros(20));
+    }
+    false
+}
+
+#[test]
+fn a_run_killed_while_it_saves_can_be_read() {
+    let id = "kill-save";
+    let desk = Desk::new(Recipe::Steps, Device::Reference);
+    let whole = desk.whole();
+    let times = campaign(id).times();
+    let [part, between, tidy, runs] = shared(times, |worker, times| {
+        let mut random = Random::new(worker);
+        let mut counts = [0; 4];
+        let mut killed = 0;
+        while killed < times {
+            let run = format!("run-{worker}-{killed}");
+            killed = kill_while_it_saves(&desk, &run, &mut random, (killed, times), &mut counts);
+            desk.is_whole(&run, &whole, "killed while saving");
+            fs::remove_dir_all(desk.path(&run)).unwrap();
+            counts[3] += 1;
+        }
+        counts
+    });
+    record(
+        id,
+        times,
+        &format!(
+            "no run was unreadable; {part} kills left a file half written, {between} came between the two names, {tidy} \
+             left all in order; {runs} runs, resumed after every kill, ended identical bit for bit"
+        ),
+    );
+}
+
+/// The same run, killed again and again until it comes to its end. Returned: how often anything was killed by then.
+fn kill_while_it_saves(
+    desk: &Desk,
+    run: &str,
+    random: &mut Random,
+    (mut killed, times): (u64, u64),
+    counts: &mut [u64; 4],
+) -> u64 {
+    let folder = desk.path(run).join(Store::FOLDER);
+    loop {
+        let mut seen = parts(&folder);
+        let mut child = if desk.path(run).join("config.toml").exists() { desk.resume(run) } else { desk.train(run) };
+        let skipped = random.below(3);
+        let mut saves = 0;
+        while saves <= skipped && child.try_wait().unwrap().is_none() {
+            saves += usize::from(save_begins(&folder, &mut seen));
+        }
+        thread::sleep(Duration::from_micros(random.below(4000) as u64));
+        if killed == times || child.try_wait().unwrap().is_some() {
+            desk.ends_well(child, run);
+            return killed;
+        }
+        child.kill().unwrap();
+        desk.reap(child, run);
+        killed += 1;
+        counts.iter_mut().zip(left(&folder)).for_each(|(sum, count)| *sum += count);
+        if desk.path(run).join("config.toml").exists() {
+            let read = Store::load(&desk.path(run), 1 << 22, |_| Ok(()));
+            assert!(read.is_ok(), "kill {killed}: the run cannot be read: {}", read.unwrap_err());
+        }
+    }
+}
+
+/// SIGINT and SIGTERM end with a checkpoint and the exit code that says which it was.
+#[test]
+fn an_interrupted_run_is_completed_bit_for_bit() {
+    let id = "interrupt";
+    let desk = Desk::new(Recipe::Epochs, Device::Reference);
+    let whole = desk.whole();
+    let times = campaign(id).times();
+    let [orderly, early, late] = shared(times, |worker, times| {
+        let mut random = Random::new(worker);
+        let mut counts = [0; 3];
+        for signal in 0..times {
+            let (name, number) = random.one_of(&[("INT", 2), ("TERM", 15)]);
+            let run = format!("run-{worker}-{signal}");
+            let (child, moment) = interrupted_at(&desk, &whole, &run, &mut random);
+            let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
+            assert!(sent.success());
+            let (code, said) = desk.reap(child, &run);
+            match code {
+                Some(code) if code == 128 + number => counts[0] += 1,
+                // Before there was anything to keep, the system ends the process.
+                None => counts[1] += 1,
+                // It was through already.
+                Some(0) => counts[2] += 1,
+                other => panic!("SIG{name} after {moment:?}: {other:?}: {said}"),
+            }
+            finish(&desk, &run);
+            desk.is_whole(&run, &whole, &format!("SIG{name} after {moment:?}"));
+            fs::remove_dir_all(desk.path(&run)).unwrap();
+        }
+        counts
+    });
+    record(
+        id,
+        times,
+        &format!(
+            "{orderly} ended with 130 or 143, {early} at once because nothing had begun, {late} had just ended; all \
+             completed, identical bit for bit"
+        ),
+    );
+}
