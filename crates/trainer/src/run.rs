@@ -7,6 +7,7 @@ use crate::interrupt::{Interrupt, Interrupted};
 use crate::metrics::Journal;
 use crate::model::Model;
 use crate::network::{Network, thousands};
+use crate::plain::plain;
 use crate::progress::{Display, TrainingProgress};
 use crate::recipe::{Recipe, TRAINING_IMAGES};
 use crate::report::{self, Predictions};
@@ -320,7 +321,8 @@ fn check_surroundings(found: &Found, now: &Identity, train: usize) -> anyhow::Re
     }
     if *adapter != now.adapter {
         console::message(&format!(
-            "the checkpoint was written on {adapter}, this is {}: figures may differ from those of an uninterrupted run",
+            "the checkpoint was written on {}, this is {}: figures may differ from those of an uninterrupted run",
+            plain(adapter),
             now.adapter
         ));
     }

@@ -67,6 +67,7 @@ const fn row(id: &'static str, injected: &'static str, sample: u64, full: u64) -
 /// Every campaign, in the order of the table.
 pub const CAMPAIGNS: &[Campaign] = &[
     row("kill-anywhere", "SIGKILL at a random moment of a run", 3, 200),
+    row("kill-epochs", "the same, over two epochs of six steps", 1, 20),
     row("kill-gpu", "the same, training on a GPU adapter", 1, 10),
     row("kill-save", "SIGKILL while a checkpoint is written", 6, 500),
     row("interrupt", "SIGINT or SIGTERM at a random moment", 2, 50),

@@ -96,7 +96,7 @@ pub fn read(mut source: impl Read + Seek, len: u64) -> Result<Checkpoint, Damage
     state.check().map_err(Damage::State)?;
     let hashes: BTreeMap<String, String> = json("list of hashes", value(KEY_HASHES)?)?;
     let tensors = tensors_of(&file, &mut source, begin, &hashes)?;
-    let adapter = shown(value(KEY_ADAPTER)?);
+    let adapter = value(KEY_ADAPTER)?.clone();
     Ok(Checkpoint { identity: Identity { recipe, dataset, log_every, adapter }, snapshot: Snapshot { state, tensors } })
 }
 

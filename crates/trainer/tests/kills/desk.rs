@@ -153,9 +153,9 @@ impl Desk {
 
     /// The run has ended like the one that was left alone.
     #[track_caller]
-    pub fn is_whole(&self, run: &str, whole: &Whole, how: &str) {
+    pub fn is_whole(&self, run: &str, whole: &Whole) {
         let (weights, metrics) = self.left(run);
-        assert_eq!(metrics, whole.metrics, "{how}: other metrics");
-        assert!(weights == whole.weights, "{how}: other weights");
+        assert_eq!(metrics, whole.metrics, "{run}: other metrics");
+        assert!(weights == whole.weights, "{run}: other weights");
     }
 }

@@ -17,13 +17,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 use trainer::checkpoint::Store;
 
-/// Trains to the end, whatever state the run folder is in.
-fn finish(desk: &Desk, run: &str) {
-    let resumed = desk.path(run).join("config.toml").exists();
-    let child = if resumed { desk.resume(run) } else { desk.train(run) };
-    desk.ends_well(child, run);
-}
-
 /// Deals `times` among a few workers, if there is much to do, and adds up what they count.
 fn shared<const N: usize>(times: u64, work: impl Fn(u64, u64) -> [u64; N] + Sync) -> [u64; N] {
     let workers = if times > 20 { 4 } else { 1 };
@@ -40,61 +33,76 @@ fn shared<const N: usize>(times: u64, work: impl Fn(u64, u64) -> [u64; N] + Sync
     })
 }
 
-/// Starts a run and waits for a random moment before its end. Returned: the process, still running, and the moment.
-fn interrupted_at(desk: &Desk, whole: &Whole, run: &str, random: &mut Random) -> (Child, Duration) {
+/// Waits a random while, then stops the process, and resumes the run, again and again, until it comes to its end, which must be that of the run that was left alone. `stop` is told the process; it reaps it. Returned: how often
+/// anything was stopped by then.
+fn stop_again_and_again(
+    (desk, whole): (&Desk, &Whole),
+    run: &str,
+    random: &mut Random,
+    (mut stopped, times): (u64, u64),
+    mut stop: impl FnMut(Child),
+) -> u64 {
     loop {
-        let mut child = desk.train(run);
-        let moment = whole.took.mul_f64(random.below(1000) as f64 / 1000.0);
-        thread::sleep(moment);
-        if child.try_wait().unwrap().is_none() {
-            return (child, moment);
+        let resumed = desk.path(run).join("config.toml").exists();
+        let mut child = if resumed { desk.resume(run) } else { desk.train(run) };
+        thread::sleep(whole.took.mul_f64(random.below(1000) as f64 / 1000.0));
+        if stopped == times || child.try_wait().unwrap().is_some() {
+            desk.ends_well(child, run);
+            desk.is_whole(run, whole);
+            fs::remove_dir_all(desk.path(run)).unwrap();
+            return stopped;
         }
-        // The machine is faster now than it was.
-        fs::remove_dir_all(desk.path(run)).unwrap();
+        stop(child);
+        stopped += 1;
     }
 }
 
-/// Kills at any moment from the start of the process to its end, each time resumed to completion.
-fn kill_anywhere(id: &str, device: Device) {
-    let desk = Desk::new(Recipe::Epochs, device);
+/// Kills at any moment from the start of a process to its end.
+fn kill_anywhere(id: &str, (recipe, device): (Recipe, Device)) {
+    let desk = Desk::new(recipe, device);
     let whole = desk.whole();
     let times = campaign(id).times();
-    let [before, after] = shared(times, |worker, times| {
+    let [before, after, runs] = shared(times, |worker, times| {
         let mut random = Random::new(worker);
-        let (mut before, mut after) = (0, 0);
-        for kill in 0..times {
-            let run = format!("run-{worker}-{kill}");
-            let (mut child, moment) = interrupted_at(&desk, &whole, &run, &mut random);
-            child.kill().unwrap();
-            desk.reap(child, &run);
-            let folder = desk.path(&run);
-            before += u64::from(!folder.join("config.toml").exists());
-            after += u64::from(folder.join("model.safetensors").exists());
-            finish(&desk, &run);
-            desk.is_whole(&run, &whole, &format!("killed after {moment:?}"));
-            fs::remove_dir_all(folder).unwrap();
+        let mut counts = [0; 3];
+        let mut killed = 0;
+        while killed < times {
+            let run = format!("run-{worker}-{killed}");
+            killed = stop_again_and_again((&desk, &whole), &run, &mut random, (killed, times), |mut child| {
+                child.kill().unwrap();
+                desk.reap(child, &run);
+                let folder = desk.path(&run);
+                counts[0] += u64::from(!folder.join("config.toml").exists());
+                counts[1] += u64::from(folder.join("model.safetensors").exists());
+            });
+            counts[2] += 1;
         }
-        [before, after]
+        counts
     });
     let trained = times - before - after;
     record(
         id,
         times,
         &format!(
-            "{before} before the run was set up, {trained} in training and saving, {after} in the end; all completed, \
-             weights and metrics identical bit for bit"
+            "{before} before the run was set up, {trained} in training and saving, {after} in the end; {runs} runs, resumed \
+             after every kill, ended with identical weights and metrics, bit for bit"
         ),
     );
 }
 
 #[test]
 fn a_run_killed_at_any_moment_is_completed_bit_for_bit() {
-    kill_anywhere("kill-anywhere", Device::Reference);
+    kill_anywhere("kill-anywhere", (Recipe::Steps, Device::Reference));
+}
+
+#[test]
+fn a_run_of_several_epochs_killed_at_any_moment_is_completed_bit_for_bit() {
+    kill_anywhere("kill-epochs", (Recipe::Epochs, Device::Reference));
 }
 
 #[test]
 fn a_run_killed_on_a_gpu_is_completed_bit_for_bit() {
-    kill_anywhere("kill-gpu", Device::Gpu);
+    kill_anywhere("kill-gpu", (Recipe::Epochs, Device::Gpu));
 }
 
 /// What a kill left in the folder of checkpoints: a file without its name, `previous` renamed and no `last` yet, or
@@ -138,7 +146,7 @@ fn a_run_killed_while_it_saves_can_be_read() {
         while killed < times {
             let run = format!("run-{worker}-{killed}");
             killed = kill_while_it_saves(&desk, &run, &mut random, (killed, times), &mut counts);
-            desk.is_whole(&run, &whole, "killed while saving");
+            desk.is_whole(&run, &whole);
             fs::remove_dir_all(desk.path(&run)).unwrap();
             counts[3] += 1;
         }
@@ -191,30 +199,29 @@ fn kill_while_it_saves(
 #[test]
 fn an_interrupted_run_is_completed_bit_for_bit() {
     let id = "interrupt";
-    let desk = Desk::new(Recipe::Epochs, Device::Reference);
+    let desk = Desk::new(Recipe::Steps, Device::Reference);
     let whole = desk.whole();
     let times = campaign(id).times();
-    let [orderly, early, late] = shared(times, |worker, times| {
+    let [orderly, early, late, runs] = shared(times, |worker, times| {
         let mut random = Random::new(worker);
-        let mut counts = [0; 3];
-        for signal in 0..times {
+        let mut counts = [0; 4];
+        let mut sent = 0;
+        while sent < times {
             let (name, number) = random.one_of(&[("INT", 2), ("TERM", 15)]);
-            let run = format!("run-{worker}-{signal}");
-            let (child, moment) = interrupted_at(&desk, &whole, &run, &mut random);
-            let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
-            assert!(sent.success());
-            let (code, said) = desk.reap(child, &run);
-            match code {
-                Some(code) if code == 128 + number => counts[0] += 1,
-                // Before there was anything to keep, the system ends the process.
-                None => counts[1] += 1,
-                // It was through already.
-                Some(0) => counts[2] += 1,
-                other => panic!("SIG{name} after {moment:?}: {other:?}: {said}"),
-            }
-            finish(&desk, &run);
-            desk.is_whole(&run, &whole, &format!("SIG{name} after {moment:?}"));
-            fs::remove_dir_all(desk.path(&run)).unwrap();
+            let run = format!("run-{worker}-{sent}");
+            sent = stop_again_and_again((&desk, &whole), &run, &mut random, (sent, times), |child| {
+                let signal = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
+                assert!(signal.success());
+                match desk.reap(child, &run) {
+                    (Some(code), _) if code == 128 + number => counts[0] += 1,
+                    // Before there was anything to keep, the system ends the process.
+                    (None, _) => counts[1] += 1,
+                    // It was through already.
+                    (Some(0), _) => counts[2] += 1,
+                    (code, said) => panic!("SIG{name}: {code:?}: {said}"),
+                }
+            });
+            counts[3] += 1;
         }
         counts
     });
@@ -222,8 +229,8 @@ fn an_interrupted_run_is_completed_bit_for_bit() {
         id,
         times,
         &format!(
-            "{orderly} ended with 130 or 143, {early} at once because nothing had begun, {late} had just ended; all \
-             completed, identical bit for bit"
+            "{orderly} ended with 130 or 143, {early} at once because nothing had begun, {late} had just ended; {runs} runs, \
+             resumed after every signal, ended identical bit for bit"
         ),
     );
 }
