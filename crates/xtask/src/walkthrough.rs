@@ -39,14 +39,17 @@ fn read(root: &Path, path: impl AsRef<Path>) -> String {
     fs::read_to_string(root.join(&path)).unwrap_or_else(|error| panic!("{}: {error}", path.as_ref().display()))
 }
 
-/// Parses and validates a shader behind the shared modules whose functions it calls.
+/// Parses and validates a shader behind the shared modules whose functions it, or one of those, calls.
 fn accept(root: &Path, text: &str) -> Result<(), String> {
     let modules = fs::read_dir(root.join("shaders/shared")).expect("shared modules");
-    let modules = modules.map(|file| read(root, file.expect("a module").path()));
-    let name = |line: &str| Some(format!("{}(", line.strip_prefix("fn ")?.split_once('(')?.0));
-    let called = |module: &String| module.lines().filter_map(name).any(|call| text.contains(&call));
-    let shared: Vec<String> = modules.filter(called).collect();
-    let text = format!("{}\n{text}", shared.join("\n"));
+    let mut modules: Vec<String> = modules.map(|file| read(root, file.expect("a module").path())).collect();
+    let mut text = text.to_owned();
+    let call = |line: &str| Some(format!("{}(", line.strip_prefix("fn ")?.split_once('(')?.0));
+    while let Some(at) =
+        modules.iter().position(|module| module.lines().filter_map(call).any(|call| text.contains(&call)))
+    {
+        text = format!("{}\n{text}", modules.swap_remove(at));
+    }
     let module = naga::front::wgsl::parse_str(&text).map_err(|error| error.emit_to_string(&text))?;
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
     validator.validate(&module).map(drop).map_err(|error| error.emit_to_string(&text))
