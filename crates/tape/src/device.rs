@@ -22,7 +22,8 @@ pub struct Tensor {
 #[derive(Clone, Debug)]
 enum Storage {
     Gpu(kernels::Tensor),
-    Host(Arc<Mutex<Array<f32>>>),
+    /// The inner `Arc` lets an operation read without a copy what others may replace meanwhile.
+    Host(Arc<Mutex<Arc<Array<f32>>>>),
 }
 
 impl Tensor {
@@ -44,7 +45,7 @@ impl Device {
             Self::Gpu(gpu) => Storage::Gpu(gpu.empty_named(spec, name)?),
             Self::Reference => {
                 spec.check("tensor", "a tensor")?;
-                Storage::Host(Arc::new(Mutex::new(Array::zeros(spec))))
+                Storage::Host(Arc::new(Mutex::new(Arc::new(Array::zeros(spec)))))
             }
         };
         Ok(Tensor { spec: spec.clone(), storage })
@@ -84,7 +85,7 @@ impl Device {
                         expected: spec.to_string(),
                     }));
                 }
-                *lock(storage) = array;
+                *lock(storage) = Arc::new(array);
                 Ok(())
             }
             _ => Err(Error::OtherDevice { op: "upload", arg: "the tensor" }),
@@ -95,8 +96,30 @@ impl Device {
     pub async fn read(&self, tensor: &Tensor) -> Result<Array<f32>, Error> {
         match (self, &tensor.storage) {
             (Self::Gpu(gpu), Storage::Gpu(storage)) => Ok(gpu.read(storage).await?),
-            (Self::Reference, Storage::Host(storage)) => Ok(lock(storage).clone()),
+            (Self::Reference, Storage::Host(storage)) => Ok(lock(storage).as_ref().clone()),
             _ => Err(Error::OtherDevice { op: "read", arg: "the tensor" }),
+        }
+    }
+
+    /// Waits once for several tensors and returns their contents in the host layout.
+    pub async fn read_all(&self, tensors: &[&Tensor]) -> Result<Vec<Array<f32>>, Error> {
+        match self {
+            Self::Gpu(gpu) => {
+                let foreign = Error::OtherDevice { op: "read", arg: "a tensor" };
+                let on_gpu = |tensor: &&Tensor| match &tensor.storage {
+                    Storage::Gpu(tensor) => Ok(tensor.clone()),
+                    Storage::Host(_) => Err(foreign.clone()),
+                };
+                let tensors = tensors.iter().map(on_gpu).collect::<Result<Vec<_>, _>>()?;
+                Ok(gpu.read_all(&tensors.iter().collect::<Vec<_>>()).await?)
+            }
+            Self::Reference => {
+                let mut arrays = Vec::with_capacity(tensors.len());
+                for tensor in tensors {
+                    arrays.push(self.read(tensor).await?);
+                }
+                Ok(arrays)
+            }
         }
     }
 
@@ -164,8 +187,8 @@ fn run_on_host(op: &dyn Operation, direction: Direction, args: &[&Tensor]) -> Re
     if signature.len() != args.len() {
         return Err(reference::wrong_arguments(op.name(), direction).into());
     }
-    // One tensor may be read under two names, so what is read is copied out before what is written
-    // is locked; the reference favours being obviously right.
+    // One tensor may be read under two names, so what is read is taken hold of before what is written
+    // is; if both are one tensor, writing begins with a copy.
     let mut inputs = Vec::new();
     let mut written = Vec::new();
     for (arg, tensor) in signature.iter().zip(args) {
@@ -181,20 +204,23 @@ fn run_on_host(op: &dyn Operation, direction: Direction, args: &[&Tensor]) -> Re
             }));
         }
         match arg.access {
-            Access::Read => inputs.push(lock(storage).clone()),
+            Access::Read => inputs.push(Arc::clone(&lock(storage))),
             Access::Write | Access::Update => written.push(storage),
         }
     }
-    let mut outputs: Vec<Array<f32>> =
-        written.iter().map(|storage| std::mem::replace(&mut *lock(storage), Array::Index(Vec::new()))).collect();
-    let inputs: Vec<&Array<f32>> = inputs.iter().collect();
+    let nothing = Arc::new(Array::Index(Vec::new()));
+    let take = |storage: &&Arc<Mutex<Arc<Array<f32>>>>| {
+        Arc::unwrap_or_clone(std::mem::replace(&mut *lock(storage), Arc::clone(&nothing)))
+    };
+    let mut outputs: Vec<Array<f32>> = written.iter().map(take).collect();
+    let inputs: Vec<&Array<f32>> = inputs.iter().map(Arc::as_ref).collect();
     let outcome = op.run(direction, &inputs, &mut outputs.iter_mut().collect::<Vec<_>>());
     for (storage, output) in written.into_iter().zip(outputs) {
-        *lock(storage) = output;
+        *lock(storage) = Arc::new(output);
     }
     Ok(outcome?)
 }
 
-fn lock(storage: &Mutex<Array<f32>>) -> MutexGuard<'_, Array<f32>> {
+fn lock(storage: &Mutex<Arc<Array<f32>>>) -> MutexGuard<'_, Arc<Array<f32>>> {
     storage.lock().unwrap_or_else(PoisonError::into_inner)
 }
