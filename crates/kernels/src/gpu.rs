@@ -400,14 +400,54 @@ impl Gpu {
         Ok(bytemuck::pod_collect_to_vec(&bytes))
     }
 
+    /// Waits once for several tensors and returns them in the host layout.
+    pub async fn read_all(&self, tensors: &[&Tensor]) -> Result<Vec<Array<f32>>, Error> {
+        /// Bytes at a time, unless a single tensor has more.
+        const MOST: u64 = 64 << 20;
+        self.must_run("read")?;
+        self.submit()?;
+        let mut arrays = Vec::with_capacity(tensors.len());
+        let mut rest = tensors;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |tensor: &&&Tensor| {
+                bytes += tensor.spec.len() as u64 * 4;
+                bytes <= MOST
+            };
+            let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            let parts: Vec<_> =
+                now.iter().map(|tensor| (&tensor.buffer.raw, tensor.offset, tensor.spec.len() as u64 * 4)).collect();
+            let encoder = self.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let words: Vec<u32> = bytemuck::pod_collect_to_vec(&self.download_all(encoder, &parts).await?);
+            let mut words = words.as_slice();
+            for tensor in now {
+                let Some((own, others)) = words.split_at_checked(tensor.spec.len()) else { break };
+                arrays.push(layout::to_host(&tensor.spec, own));
+                words = others;
+            }
+            rest = later;
+        }
+        Ok(arrays)
+    }
+
     /// Runs what is encoded, waits, and returns these bytes of a buffer.
     async fn download(
         &self,
-        mut encoder: wgpu::CommandEncoder,
+        encoder: wgpu::CommandEncoder,
         from: &wgpu::Buffer,
         offset: u64,
         bytes: u64,
     ) -> Result<Vec<u8>, Error> {
+        self.download_all(encoder, &[(from, offset, bytes)]).await
+    }
+
+    /// Runs what is encoded, waits, and returns these parts of buffers, one behind the other: buffer, offset, bytes.
+    async fn download_all(
+        &self,
+        mut encoder: wgpu::CommandEncoder,
+        parts: &[(&wgpu::Buffer, u64, u64)],
+    ) -> Result<Vec<u8>, Error> {
+        let bytes = parts.iter().map(|(_, _, bytes)| bytes).sum();
         let scope = self.inner.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let staging = self.inner.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("read-back"),
@@ -418,7 +458,11 @@ impl Gpu {
         if now_or_never(scope.pop()).flatten().is_some() {
             return Err(self.inner.memory.out_of_memory("a read-back", bytes));
         }
-        encoder.copy_buffer_to_buffer(from, offset, &staging, 0, bytes);
+        let mut at = 0;
+        for &(from, offset, bytes) in parts {
+            encoder.copy_buffer_to_buffer(from, offset, &staging, at, bytes);
+            at += bytes;
+        }
         let submission = self.inner.queue.submit([encoder.finish()]);
         let mapped = Arc::new(Mutex::new(Mapped::default()));
         staging.map_async(wgpu::MapMode::Read, .., {

@@ -128,11 +128,13 @@ impl<'a> Session<'a> {
 
     /// Waits for everything that the next step depends on.
     pub(super) async fn snapshot(&self, state: &LoopState) -> Result<Snapshot, tape::Error> {
-        let mut tensors = Vec::new();
-        for (name, tensor) in self.tensors() {
-            let values = self.device.read(tensor).await?.real().to_vec();
-            tensors.push(Saved { name, dims: tensor.spec().dims.clone(), values });
-        }
+        let tensors = self.tensors();
+        let contents = self.device.read_all(&tensors.iter().map(|(_, tensor)| *tensor).collect::<Vec<_>>()).await?;
+        let saved = |((name, tensor), contents): ((String, &Tensor), Array<f32>)| {
+            let dims = tensor.spec().dims.clone();
+            Saved { name, dims, values: contents.real().to_vec() }
+        };
+        let tensors = tensors.into_iter().zip(contents).map(saved).collect();
         Ok(Snapshot { state: state.clone(), tensors })
     }
 
