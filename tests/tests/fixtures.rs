@@ -18,6 +18,13 @@ const NO_FIXTURE: &[(&str, &str)] = &[
     ("gather", "reads the data set; PyTorch has no such operation"),
     ("accumulate", "an addition"),
     ("random_erasing", "its random numbers are ours, and the rest is copying"),
+    ("conv2d_relu", "the chain of conv2d and relu, as its reference is"),
+    ("conv2d_relu_max_pool2d", "the chain of conv2d, relu and max_pool2d, as its reference is"),
+    ("dense_relu", "the chain of dense and relu, as its reference is"),
+    ("max_pool2d_relu", "the chain of relu and max_pool2d, as its reference is"),
+    ("softmax_cross_entropy_with_gradient", "both directions of softmax_cross_entropy, as its reference is"),
+    ("conv2d_weight_bias", "two directions of conv2d, as its reference is"),
+    ("dense_weight_bias", "two directions of dense, as its reference is"),
 ];
 
 /// (operation, case) pairs that must have been compared.

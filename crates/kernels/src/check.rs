@@ -317,6 +317,9 @@ fn sample(spec: &TensorSpec, domain: Domain, data: Data, seed: u64, stream: u32)
         (DType::Index, ..) => Array::Index(words.collect()),
         (_, Domain::Positive, Data::Integers) => Array::Real(words.map(|w| (w % 4 + 1) as f32).collect()),
         (_, Domain::Positive, _) => Array::Real(words.map(|w| 0.5 + unit(w)).collect()),
+        (_, Domain::Coarse, Data::Reals | Data::Nans | Data::Offset) => {
+            Array::Real(words.map(|w| (w % 17) as f32 / 8.0 - 1.0).collect())
+        }
         (_, _, Data::Integers) => Array::Real(words.map(|w| (w % 9) as f32 - 4.0).collect()),
         _ => Array::Real(words.map(|w| 2.0 * unit(w) - 1.0).collect()),
     }

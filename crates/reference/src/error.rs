@@ -76,6 +76,18 @@ pub enum ErrorKind {
 }
 
 impl Error {
+    /// The same error, of another operation: one that contains the first.
+    pub(crate) fn of(mut self, name: &'static str) -> Self {
+        match &mut self {
+            Self::ZeroSize { op, .. }
+            | Self::KernelTooLarge { op, .. }
+            | Self::TooLarge { op, .. }
+            | Self::Mismatch { op, .. }
+            | Self::OutOfRange { op, .. } => *op = name,
+        }
+        self
+    }
+
     /// Which variant it is.
     pub fn kind(&self) -> ErrorKind {
         match self {

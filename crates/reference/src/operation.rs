@@ -85,6 +85,9 @@ impl Arg {
 pub enum Domain {
     /// Any real number.
     Real,
+    /// Real numbers of few digits, so that sums of their products are exact: which of two such sums is the
+    /// larger then does not depend on the order of summation.
+    Coarse,
     /// Real numbers well above zero.
     Positive,
     /// Indices below a bound.

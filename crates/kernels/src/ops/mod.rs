@@ -8,13 +8,19 @@ mod batch_norm;
 mod clip_norm;
 mod clip_value;
 mod conv2d;
+mod conv2d_relu;
+mod conv2d_relu_max_pool2d;
+mod conv2d_weight_bias;
 mod dense;
+mod dense_relu;
+mod dense_weight_bias;
 mod dropout;
 mod flatten;
 mod fourier_features;
 mod gather;
 mod log_softmax;
 mod max_pool2d;
+mod max_pool2d_relu;
 mod multi_class_hinge;
 mod nll_loss;
 mod random_erasing;
@@ -23,6 +29,7 @@ mod rmsprop;
 mod schedule;
 mod sgd;
 mod softmax_cross_entropy;
+mod softmax_cross_entropy_with_gradient;
 mod sum_of_squares;
 
 use crate::kernel::{Row, rows};
@@ -38,13 +45,19 @@ static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
         rows(&clip_norm::TABLE),
         rows(&clip_value::TABLE),
         rows(&conv2d::TABLE),
+        rows(&conv2d_relu::TABLE),
+        rows(&conv2d_relu_max_pool2d::TABLE),
+        rows(&conv2d_weight_bias::TABLE),
         rows(&dense::TABLE),
+        rows(&dense_relu::TABLE),
+        rows(&dense_weight_bias::TABLE),
         rows(&dropout::TABLE),
         rows(&flatten::TABLE),
         rows(&fourier_features::TABLE),
         rows(&gather::TABLE),
         rows(&log_softmax::TABLE),
         rows(&max_pool2d::TABLE),
+        rows(&max_pool2d_relu::TABLE),
         rows(&multi_class_hinge::TABLE),
         rows(&nll_loss::TABLE),
         rows(&random_erasing::TABLE),
@@ -53,6 +66,7 @@ static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
         rows(&schedule::TABLE),
         rows(&sgd::TABLE),
         rows(&softmax_cross_entropy::TABLE),
+        rows(&softmax_cross_entropy_with_gradient::TABLE),
         rows(&sum_of_squares::TABLE),
     ]
     .into_iter()

@@ -318,6 +318,10 @@ pub fn cases() -> Vec<Case> {
         add(&format!("pixels-{pixels}"), [1, 3, 1, pixels], 4, w(1), w(1));
         add(&format!("depth-{pixels}"), [2, pixels, 3, 2], 5, w(1), w(1));
     }
+    // Small ones for tiles of 64 columns, which take no fewer than 33.
+    add("columns-36", [2, 4, 3, 2], 36, w(2).pad(1), w(1));
+    add("columns-36-in", [2, 36, 2, 3], 8, w(1), w(2));
+    add("columns-60-both", [1, 40, 2, 2], 60, w(1), w(1));
     add("tile-edges-mixed", [1, 33, 5, 13], 31, w(1), w(1));
     add("batch-1", [1, 4, 6, 5], 8, w(3).pad(1), w(3));
     // In f32 41 * (1 / 41) and 47 * (1 / 47) are below 1: for kernels that divide by multiplying.

@@ -212,6 +212,10 @@ pub fn cases() -> Vec<Case> {
         ("tall", [131, 3, 5]),
         ("wide", [3, 5, 131]),
         ("deep", [5, 1031, 3]),
+        // Small ones for tiles of 64 columns, which take no fewer than 33.
+        ("columns-36", [5, 8, 36]),
+        ("columns-36-in", [5, 36, 8]),
+        ("columns-60-both", [9, 40, 60]),
     ] {
         add(name, sizes);
     }

@@ -5,10 +5,16 @@ mod adam;
 mod affine_augment;
 mod avg_pool2d;
 mod batch_norm;
+mod chain;
 mod clip_norm;
 mod clip_value;
 mod conv2d;
+mod conv2d_relu;
+mod conv2d_relu_max_pool2d;
+mod conv2d_weight_bias;
 mod dense;
+mod dense_relu;
+mod dense_weight_bias;
 mod dropout;
 mod flatten;
 mod fourier_features;
@@ -16,6 +22,7 @@ mod gather;
 mod log_softmax;
 mod lr_schedule;
 mod max_pool2d;
+mod max_pool2d_relu;
 mod multi_class_hinge;
 mod nll_loss;
 mod optimiser;
@@ -25,6 +32,7 @@ mod rmsprop;
 mod schedule;
 mod sgd;
 mod softmax_cross_entropy;
+mod softmax_cross_entropy_with_gradient;
 mod sum_of_squares;
 
 pub use accumulate::Accumulate;
@@ -35,7 +43,12 @@ pub use batch_norm::{BatchNorm, BatchNormMode};
 pub use clip_norm::ClipNorm;
 pub use clip_value::ClipValue;
 pub use conv2d::Conv2d;
+pub use conv2d_relu::Conv2dRelu;
+pub use conv2d_relu_max_pool2d::Conv2dReluMaxPool2d;
+pub use conv2d_weight_bias::Conv2dWeightBias;
 pub use dense::Dense;
+pub use dense_relu::DenseRelu;
+pub use dense_weight_bias::DenseWeightBias;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use fourier_features::FourierFeatures;
@@ -43,6 +56,7 @@ pub use gather::{Gather, GatherSizes};
 pub use log_softmax::LogSoftmax;
 pub use lr_schedule::{LrDecay, LrSchedule};
 pub use max_pool2d::MaxPool2d;
+pub use max_pool2d_relu::MaxPool2dRelu;
 pub use multi_class_hinge::MultiClassHinge;
 pub use nll_loss::NllLoss;
 pub use random_erasing::{ErasingConfig, RandomErasing};
@@ -51,6 +65,7 @@ pub use rmsprop::RmsProp;
 pub use schedule::Schedule;
 pub use sgd::Sgd;
 pub use softmax_cross_entropy::SoftmaxCrossEntropy;
+pub use softmax_cross_entropy_with_gradient::SoftmaxCrossEntropyWithGradient;
 pub use sum_of_squares::SumOfSquares;
 
 use crate::cases::{Case, ErrorCase};
@@ -88,13 +103,19 @@ pub const ALL: &[Entry] = &[
     entry!(clip_norm),
     entry!(clip_value),
     entry!(conv2d),
+    entry!(conv2d_relu),
+    entry!(conv2d_relu_max_pool2d),
+    entry!(conv2d_weight_bias),
     entry!(dense),
+    entry!(dense_relu),
+    entry!(dense_weight_bias),
     entry!(dropout),
     entry!(flatten),
     entry!(fourier_features),
     entry!(gather),
     entry!(log_softmax),
     entry!(max_pool2d),
+    entry!(max_pool2d_relu),
     entry!(multi_class_hinge),
     entry!(nll_loss),
     entry!(random_erasing),
@@ -103,6 +124,7 @@ pub const ALL: &[Entry] = &[
     entry!(schedule),
     entry!(sgd),
     entry!(softmax_cross_entropy),
+    entry!(softmax_cross_entropy_with_gradient),
     entry!(sum_of_squares),
 ];
 

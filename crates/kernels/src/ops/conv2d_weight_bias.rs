@@ -1,0 +1,208 @@
+use crate::grid::Grid;
+use crate::kernel::{Kernel, Needs, Overrides, Prefer, Scratch, Stage, Table};
+use crate::{Source, params, shader};
+use reference::Direction;
+use reference::ops::{Conv2d, Conv2dWeightBias};
+
+params! {
+    /// `shaders/conv2d_weight_bias/*.wgsl`.
+    struct Params {
+        n: u32,
+        c_in: u32,
+        h_in: u32,
+        w_in: u32,
+        c_out: u32,
+        h_out: u32,
+        w_out: u32,
+        k_h: u32,
+        k_w: u32,
+        stride_h: u32,
+        stride_w: u32,
+        pad_h: u32,
+        pad_w: u32,
+        dilation_h: u32,
+        dilation_w: u32,
+        splits: u32,
+    }
+}
+
+const GRID: Source = shader!("shared/grid.wgsl");
+const DIVIDE: Source = shader!("shared/divide.wgsl");
+const GEMM_TILE: Source = shader!("shared/gemm_tile.wgsl");
+const GEMM_SUBGROUP: Source = shader!("shared/gemm_subgroup.wgsl");
+const GEMM_SUBGROUP_VEC4: Source = shader!("shared/gemm_subgroup_vec4.wgsl");
+const GEMM_SUBGROUP_WIDE: Source = shader!("shared/gemm_subgroup_wide.wgsl");
+
+const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
+const TILE: [(&str, u32); 3] = [("BM", 64), ("BN", 32), ("BK", 16)];
+const SUBGROUPS_OF_8: Needs = Needs { subgroup_lanes: 8 };
+
+fn pixels_out(op: &Conv2d) -> usize {
+    op.n * op.h.size_out * op.w.size_out
+}
+
+/// Weights of one output channel: the rows of the weight gradient.
+fn depth(op: &Conv2d) -> usize {
+    op.c_in * op.h.window.kernel * op.w.window.kernel
+}
+
+/// Parts of the sums over all output pixels. By the problem alone, so that results do not depend
+/// on the device.
+fn splits(op: &Conv2d) -> usize {
+    // As many as keep each part long enough to pay for its partial sums. A part is at least one
+    // line of outputs.
+    (pixels_out(op) / 1024).clamp(1, 32).min(op.n * op.h.size_out)
+}
+
+/// Workgroups of one split, by tiles of `bm` weights and `bn` channels.
+fn tiles(op: &Conv2d, bm: usize, bn: usize) -> usize {
+    depth(op).div_ceil(bm) * op.c_out.div_ceil(bn)
+}
+
+fn channels_in_vec4s(op: &Conv2d) -> Result<(), &'static str> {
+    let whole = op.c_in.is_multiple_of(4) && op.c_out.is_multiple_of(4);
+    if whole { Ok(()) } else { Err("c_in or c_out is no multiple of 4") }
+}
+
+fn wide(op: &Conv2d) -> Result<(), &'static str> {
+    channels_in_vec4s(op)?;
+    let fills = op.c_out.div_ceil(32).is_multiple_of(2);
+    if fills { Ok(()) } else { Err("half of its last tile would stay empty") }
+}
+
+fn partials(Conv2dWeightBias { conv }: &Conv2dWeightBias) -> Vec<Scratch> {
+    let words = splits(conv) * depth(conv) * conv.c_out;
+    vec![Scratch { name: "partials", words }, Scratch { name: "bias_partials", words: splits(conv) * conv.c_out }]
+}
+
+/// The gradients, `lanes` at a time.
+fn gradients(conv: &Conv2d, lanes: usize, o: &Overrides) -> Grid {
+    Grid::threads((depth(conv) + 1) * conv.c_out / lanes, o.get("WORKGROUP"))
+}
+
+pub(super) static TABLE: Table<Conv2dWeightBias> = Table {
+    params: |Conv2dWeightBias { conv: op }| {
+        let (h, w) = (op.h, op.w);
+        Params {
+            n: op.n as u32,
+            c_in: op.c_in as u32,
+            h_in: h.size_in as u32,
+            w_in: w.size_in as u32,
+            c_out: op.c_out as u32,
+            h_out: h.size_out as u32,
+            w_out: w.size_out as u32,
+            k_h: h.window.kernel as u32,
+            k_w: w.window.kernel as u32,
+            stride_h: h.window.stride as u32,
+            stride_w: w.window.stride as u32,
+            pad_h: h.window.pad as u32,
+            pad_w: w.window.pad as u32,
+            dilation_h: h.window.dilation as u32,
+            dilation_w: w.window.dilation as u32,
+            splits: splits(op) as u32,
+        }
+        .bytes()
+    },
+    fields: Params::FIELDS,
+    rows: &[
+        Kernel {
+            id: "conv2d_weight_bias.bwd_weight.naive",
+            direction: Direction::BwdWeight,
+            source: shader!("conv2d_weight_bias/bwd_weight_naive.wgsl"),
+            shared: &[GRID],
+            overrides: &[WORKGROUP],
+            stages: &[
+                Stage {
+                    entry: "weights",
+                    grid: |op, o| Grid::threads(depth(&op.conv) * op.conv.c_out, o.get("WORKGROUP")),
+                },
+                Stage { entry: "biases", grid: |op, o| Grid::threads(op.conv.c_out, o.get("WORKGROUP")) },
+            ],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d_weight_bias.bwd_weight.tiled_split_k",
+            direction: Direction::BwdWeight,
+            source: shader!("conv2d_weight_bias/bwd_weight_tiled_split_k.wgsl"),
+            shared: &[GRID, GEMM_TILE],
+            overrides: &[WORKGROUP, TILE[0], TILE[1], TILE[2]],
+            prefer: Prefer::Hardware,
+            scratch: partials,
+            stages: &[
+                Stage {
+                    entry: "partial",
+                    grid: |op, o| Grid::layered(tiles(&op.conv, o.get("BM"), o.get("BN")), splits(&op.conv)),
+                },
+                Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 1, o) },
+            ],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d_weight_bias.bwd_weight.subgroup_split_k",
+            direction: Direction::BwdWeight,
+            source: shader!("conv2d_weight_bias/bwd_weight_subgroup_split_k.wgsl"),
+            shared: &[GRID, DIVIDE, GEMM_SUBGROUP],
+            overrides: &[WORKGROUP],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            scratch: partials,
+            stages: &[
+                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(&op.conv, 32, 16), splits(&op.conv)) },
+                Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 1, o) },
+            ],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d_weight_bias.bwd_weight.subgroup_short_split_k",
+            direction: Direction::BwdWeight,
+            source: shader!("conv2d_weight_bias/bwd_weight_subgroup_short_split_k.wgsl"),
+            shared: &[GRID, DIVIDE, GEMM_SUBGROUP_VEC4],
+            overrides: &[WORKGROUP],
+            scratch: partials,
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| match op.conv.c_out {
+                c_out if !c_out.is_multiple_of(4) => Err("c_out is no multiple of 4"),
+                ..=16 => Err("half of its tiles would stay empty"),
+                _ => Ok(()),
+            },
+            stages: &[
+                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(&op.conv, 16, 32), splits(&op.conv)) },
+                Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 4, o) },
+            ],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d_weight_bias.bwd_weight.subgroup_vec4_split_k",
+            direction: Direction::BwdWeight,
+            source: shader!("conv2d_weight_bias/bwd_weight_subgroup_vec4_split_k.wgsl"),
+            shared: &[GRID, DIVIDE, GEMM_SUBGROUP_VEC4],
+            overrides: &[WORKGROUP],
+            scratch: partials,
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| channels_in_vec4s(&op.conv),
+            stages: &[
+                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(&op.conv, 32, 32), splits(&op.conv)) },
+                Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 4, o) },
+            ],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d_weight_bias.bwd_weight.subgroup_wide_split_k",
+            direction: Direction::BwdWeight,
+            source: shader!("conv2d_weight_bias/bwd_weight_subgroup_wide_split_k.wgsl"),
+            shared: &[GRID, DIVIDE, GEMM_SUBGROUP_WIDE],
+            overrides: &[WORKGROUP],
+            scratch: partials,
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| wide(&op.conv),
+            stages: &[
+                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(&op.conv, 32, 64), splits(&op.conv)) },
+                Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 4, o) },
+            ],
+            ..Kernel::ROW
+        },
+    ],
+};

@@ -1,0 +1,89 @@
+// dense_relu.fwd.subgroup_vec4: y[n,o] = max(bias[o] + sum over i of x[n,i] * weight[i,o], 0)
+//
+// Idea versus subgroup: the vec4 tile (shared/gemm_subgroup_vec4.wgsl): four k at a time.
+// Needs features_in and features_out to be multiples of 4.
+// As dense.fwd.subgroup_vec4, with the ReLU before the store.
+// Writes: y =.
+// Dispatch: ceil(n / 32) * ceil(features_out / 32) workgroups of 8; a lane owns 32 x 4 outputs.
+// Shared memory: none. Barriers: none. Needs subgroups of at least 8 lanes.
+
+struct Params {
+    n: u32,
+    features_in: u32,
+    features_out: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;
+
+fn store(row: u32, column4: u32, value: vec4<f32>) {
+    if row < params.n && column4 < params.features_out / 4u {
+        // Not max(): it may turn a NaN into 0, and divergence must be seen.
+        y[row * (params.features_out / 4u) + column4] = select(value, vec4<f32>(), value < vec4<f32>());
+    }
+}
+
+// Eight rows, by constant indices: a loop that stays one would keep the accumulators in memory.
+fn store_8(first_row: u32, column4: u32, acc: Rows8, shift: vec4<f32>) {
+    store(first_row, column4, acc[0] + shift);
+    store(first_row + 1u, column4, acc[1] + shift);
+    store(first_row + 2u, column4, acc[2] + shift);
+    store(first_row + 3u, column4, acc[3] + shift);
+    store(first_row + 4u, column4, acc[4] + shift);
+    store(first_row + 5u, column4, acc[5] + shift);
+    store(first_row + 6u, column4, acc[6] + shift);
+    store(first_row + 7u, column4, acc[7] + shift);
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let rows = params.n;
+    let columns4 = params.features_out / 4u;
+    let tiles_n = (columns4 + COLUMNS4 - 1u) / COLUMNS4;
+    let tile = group_index(group, groups);
+    let first_row = tile / tiles_n * ROWS;
+    let first_column4 = tile % tiles_n * COLUMNS4;
+    if first_row >= rows {
+        return;
+    }
+    // Columns past the end load the last ones and are not stored.
+    let column4 = first_column4 + lane;
+    let safe4 = min(column4, columns4 - 1u);
+    // The four rows this lane loads; past the end it loads the last.
+    let row = min(first_row + lane + vec4(0u, 8u, 16u, 24u), vec4(rows - 1u));
+    let features_in4 = params.features_in / 4u;
+    let from_x = row * features_in4;
+    var acc0 = Rows8();
+    var acc1 = Rows8();
+    var acc2 = Rows8();
+    var acc3 = Rows8();
+    for (var i4 = 0u; i4 < features_in4; i4++) {
+        let a0 = x[from_x.x + i4];
+        let a1 = x[from_x.y + i4];
+        let a2 = x[from_x.z + i4];
+        let a3 = x[from_x.w + i4];
+        let from_weight = 4u * i4 * columns4;
+        let b = Slab(
+            weight[from_weight + safe4],
+            weight[from_weight + columns4 + safe4],
+            weight[from_weight + 2u * columns4 + safe4],
+            weight[from_weight + 3u * columns4 + safe4],
+        );
+        outer_8x4(&acc0, a0, b);
+        outer_8x4(&acc1, a1, b);
+        outer_8x4(&acc2, a2, b);
+        outer_8x4(&acc3, a3, b);
+    }
+    let shift = bias[safe4];
+    store_8(first_row, column4, acc0, shift);
+    store_8(first_row + 8u, column4, acc1, shift);
+    store_8(first_row + 16u, column4, acc2, shift);
+    store_8(first_row + 24u, column4, acc3, shift);
+}
