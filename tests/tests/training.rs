@@ -11,7 +11,7 @@ use trainer::metrics::Journal;
 use trainer::model::{Model, Pass};
 use trainer::network::Network;
 use trainer::progress::{Display, TrainingProgress};
-use trainer::recipe::{BUILT_IN, Recipe};
+use trainer::recipe::Recipe;
 use trainer::step::Step;
 use trainer::train::{Records, Settings, Trainer};
 
@@ -127,8 +127,8 @@ const STATE_BOUND: f64 = 1e-2;
 #[test]
 fn every_step_on_the_gpu_is_that_of_the_reference() {
     let dataset = synthetic(400, 10, 1);
-    for built_in in BUILT_IN {
-        in_step(&recipe(built_in.name, 100, 4), &dataset);
+    for name in ["lenet5", "depth2", "depth3", "svm-linear", "svm-rff"] {
+        in_step(&recipe(name, 100, 4), &dataset);
     }
     let mut everything = everything::recipe();
     everything.train.max_steps = Some(100);

@@ -47,6 +47,29 @@ Examples:
   trainer report runs/mine --images 0,12,345
   trainer report runs/one runs/two --out comparison.html";
 
+const REPRODUCE_EXAMPLES: &str = "\
+Examples:
+  trainer reproduce                        every row; scaled down on a software adapter
+  trainer reproduce lenet5 svm-linear --seeds 3 --epochs-scale 1
+  trainer reproduce --epochs-scale 0.05 --out results";
+
+const SWEEP_EXAMPLES: &str = "\
+Examples:
+  trainer sweep                            the 12 networks of R1
+  trainer sweep grid.toml --epochs 5 --seeds 3
+  trainer sweep r1 --emit slurm            a job script instead, for sbatch";
+
+const SWEEP_GRID: &str = "\
+A grid is a file such as
+
+  name = \"rates\"
+  recipes = [\"lenet5\", \"depth2\"]
+  seeds = [0, 1]
+
+  [axes]
+  \"optimizer.lr\" = [1e-3, 1e-4]
+  size = [{ \"train.batch_size\" = 32, \"train.epochs\" = 5 }, { \"train.batch_size\" = 64, \"train.epochs\" = 10 }]";
+
 const LIST_EXAMPLES: &str = "\
 Examples:
   trainer list
@@ -130,6 +153,12 @@ pub enum Command {
     /// Write figures, mistakes and feature maps of a run as one page, or compare several runs
     #[command(before_help = RUN_REPORT_EXAMPLES)]
     Report(ReportArgs),
+    /// Train every system of the reports and write a table of ours beside what they report
+    #[command(before_help = REPRODUCE_EXAMPLES)]
+    Reproduce(Box<ReproduceArgs>),
+    /// Train a grid of recipes and choose among them
+    #[command(before_help = SWEEP_EXAMPLES, after_help = SWEEP_GRID)]
+    Sweep(Box<SweepArgs>),
     /// List the built-in recipes
     #[command(before_help = LIST_EXAMPLES)]
     List(ListArgs),
@@ -283,9 +312,15 @@ pub struct TrainArgs {
     /// Write no report.html
     #[arg(long)]
     pub no_report: bool,
+    /// Where --out holds this run already, go on with it if it is unfinished and do nothing if it is finished
+    #[arg(long, requires = "out", conflicts_with = "resume")]
+    pub once: bool,
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
+    /// Print events as JSON lines on stdout, and no progress
+    #[arg(long)]
+    pub json: bool,
     /// Changes to the recipe.
     #[command(flatten)]
     pub overrides: Overrides,
@@ -305,6 +340,10 @@ pub enum OnNan {
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 #[command(next_help_heading = "Changes to the recipe")]
 pub struct Overrides {
+    /// Any field by its place in the recipe file, such as train.epochs=3, layers.9.rate=0.1, schedule.kind=cosine,
+    /// data.training_images=none; after the other flags
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
     /// Passes over the training images
     #[arg(long, value_name = "N")]
     pub epochs: Option<u64>,
@@ -414,6 +453,71 @@ pub struct ReportArgs {
     /// Test images to show feature maps of, counted from 0 [default: the first of four classes]
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     pub images: Vec<usize>,
+}
+
+/// Arguments of `reproduce`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct ReproduceArgs {
+    /// Built-in recipes, or the reports R1 to R5 [default: all]
+    #[arg(value_name = "ROW")]
+    pub rows: Vec<String>,
+    /// Train every row with the seeds 0 to N-1 [default: 3; 1 on a software adapter]
+    #[arg(long, value_name = "N")]
+    pub seeds: Option<NonZeroU64>,
+    /// Train this share of every row's epochs, in steps [default: 1; 0.01 on a software adapter]
+    #[arg(long, value_name = "F", value_parser = scale)]
+    pub epochs_scale: Option<f64>,
+    /// Folder for the tables [default: docs/results if there is one, else results]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Folder for the runs
+    #[arg(long, value_name = "DIR", default_value = "runs/reproduce")]
+    pub runs: PathBuf,
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+fn scale(text: &str) -> Result<f64, &'static str> {
+    let number: f64 = text.parse().map_err(|_| "expected a number, such as 0.05")?;
+    if number > 0.0 && number <= 1e3 { Ok(number) } else { Err("expected a number above 0 and at most 1000") }
+}
+
+/// Arguments of `sweep`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct SweepArgs {
+    /// `r1`, or path of a grid file
+    #[arg(default_value = "r1")]
+    pub sweep: String,
+    /// Use the seeds 0 to N-1 instead of the grid's
+    #[arg(long, value_name = "N")]
+    pub seeds: Option<NonZeroU64>,
+    /// Folder for the runs and the table [default: runs/sweep-NAME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Write the runs down instead of making them
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub emit: Option<Emit>,
+    /// Print the table as JSON
+    #[arg(long, conflicts_with = "emit")]
+    pub json: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Changes to all recipes.
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+/// What a sweep is written down as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Emit {
+    /// A command a line
+    List,
+    /// A script for GNU parallel
+    Parallel,
+    /// A job array for Slurm
+    Slurm,
 }
 
 /// Arguments of `list`.
@@ -640,6 +744,22 @@ pub enum UsageError {
         /// The flags it has.
         known: String,
     },
+    /// `--set` names no field, or gives it what it cannot be.
+    #[error("--set {assignment}: {message}")]
+    Set {
+        /// What was asked for.
+        assignment: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// `reproduce` names neither a recipe nor a report.
+    #[error("there is no row `{row}`{}; `trainer list` shows them all", did_you_mean(.suggestion))]
+    UnknownRow {
+        /// What was asked for.
+        row: String,
+        /// What is most similar.
+        suggestion: Option<String>,
+    },
     /// `--dropout` for a network without dropout.
     #[error("--dropout: the network of `{recipe}` has no dropout layer")]
     NoDropout {
@@ -760,7 +880,9 @@ impl Cli {
                 eager: false,
                 out: None,
                 no_report: false,
+                once: false,
                 quiet: false,
+                json: false,
             }))
         })
     }

@@ -4,7 +4,7 @@ use crate::cli::{Cli, Command, EvalArgs, EvalTarget, KernelsCommand, ReportArgs,
 use crate::evaluation::percent;
 use crate::model::Model;
 use crate::network::{Network, thousands};
-use crate::progress::{Display, DownloadProgress};
+use crate::progress::{Display, DownloadProgress, Event};
 use crate::recipe::Recipe;
 use crate::report::{self, Library};
 use crate::run::Run;
@@ -13,7 +13,7 @@ use crate::train::test;
 use crate::{
     bench, completions, console, device, doctor, dump, kernels_check, kernels_list, kernels_profile, kernels_show,
 };
-use crate::{kernels_watch, list, weights};
+use crate::{kernels_watch, list, reproduce, sweep, weights};
 use anyhow::Context;
 use fashion_mnist::{CLASSES, Dataset};
 use pollster::block_on;
@@ -23,6 +23,8 @@ use std::time::Instant;
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
     match cli.command() {
         Command::List(args) => Ok(console::print(&list::list(args.json)?)?),
+        Command::Sweep(args) => sweep::sweep(cli, &args),
+        Command::Reproduce(args) => reproduce::reproduce(cli, &args),
         Command::Train(args) => block_on(train(cli, &args)),
         Command::Eval(args) => block_on(eval(cli, &args)),
         Command::Report(args) => block_on(report(cli, &args)),
@@ -61,13 +63,17 @@ fn dataset(cli: &Cli, display: Display) -> Result<Dataset, fashion_mnist::Error>
 
 async fn train(cli: &Cli, args: &TrainArgs) -> anyhow::Result<()> {
     let begin = Instant::now();
-    let display = Display::detect(args.quiet);
+    let display = Display::detect_or_events(args.quiet, args.json);
     // Whatever can be refused is refused before anything is written or downloaded.
     let Some(run) = Run::prepare(args)? else { return Ok(()) };
     let device = device::open(&cli.device).await?;
     let dataset = dataset(cli, display)?;
     let done = run.carry_out(args, &device, &dataset, (display, begin)).await?;
     let report = done.report.map(|path| format!("report {}\n", path.display())).unwrap_or_default();
+    if args.json {
+        Event::End { folder: done.folder.path(), summary: &done.summary }.print();
+        return Ok(());
+    }
     console::print(&format!(
         "test accuracy {}, loss {:.4} ({} images, dataset {})\n{report}run folder {}\n",
         percent(done.summary.test.accuracy),

@@ -35,7 +35,7 @@ pub async fn dump(
     let tape = Tape::new(device);
     let pass = Pass { batch_norm: BatchNormMode::Training, dropout: None };
     let forward = model.forward(&tape, &x, pass)?;
-    let (loss, _) = tape.softmax_cross_entropy(&forward.logits, &tape.constant(&labels))?;
+    let (loss, _) = Model::loss(&tape, &recipe.loss, &forward.logits, &labels)?;
     let gradients = tape.backward(&loss)?;
 
     let mut tensors = Vec::new();

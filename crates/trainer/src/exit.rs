@@ -1,5 +1,6 @@
 //! Exit codes.
 
+use crate::batch::BatchError;
 use crate::checkpoint::CheckpointError;
 use crate::cli::UsageError;
 use crate::device::TuningError;
@@ -121,6 +122,14 @@ impl Failure {
                 CheckpointError::Invalid { .. } => Self::Weights,
             });
         }
+        if let Some(error) = error.downcast_ref::<BatchError>() {
+            return Some(match error {
+                BatchError::Interrupted { signal: Signal::Interrupt } => Self::Interrupted,
+                BatchError::Interrupted { signal: Signal::Terminate } => Self::Terminated,
+                BatchError::TooMany { .. } => Self::Usage,
+                _ => Self::Runtime,
+            });
+        }
         if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
             return Some(match interrupted.signal {
                 Signal::Interrupt => Self::Interrupted,
@@ -215,6 +224,9 @@ mod tests {
             (CheckpointError::None { folder: "x".into() }.into(), 2),
             (CheckpointError::Invalid { refused: vec![] }.into(), 6),
             (Interrupted { signal: Signal::Interrupt, steps: 1, run: None }.into(), 130),
+            (BatchError::Interrupted { signal: Signal::Terminate }.into(), 143),
+            (BatchError::Failed { failed: 1, runs: 2 }.into(), 1),
+            (BatchError::TooMany { file: String::new(), most: 1 }.into(), 2),
             (Interrupted { signal: Signal::Terminate, steps: 1, run: None }.into(), 143),
             (ChecksFailed::Rows { failed: 1, rows: 2 }.into(), 1),
             (ChecksFailed::Nothing { rows: 2 }.into(), 1),

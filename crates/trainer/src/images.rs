@@ -1,9 +1,9 @@
 //! Images on the device: uploaded once as bytes, gathered and normalised batch by batch there.
 
 use crate::network::INPUT;
-use crate::recipe::Normalise;
+use crate::recipe::{Normalise, Recipe};
 use fashion_mnist::Split;
-use reference::ops::{Gather, GatherSizes};
+use reference::ops::{AffineAugment, Gather, GatherSizes, RandomErasing};
 use reference::{Array, Direction, TensorSpec};
 use tape::{Device, Error, Tensor};
 
@@ -32,10 +32,7 @@ impl Images {
         let (words, _) = split.images().as_chunks::<4>();
         let words: Vec<u32> = words.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect();
         let classes: Vec<u32> = split.labels().iter().map(|&label| label.into()).collect();
-        let (scale, offset) = match normalise {
-            Normalise::Unit => (1.0 / 255.0, 0.0),
-            Normalise::Symmetric => (2.0 / 255.0, -1.0),
-        };
+        let (scale, offset) = normalise.scale_and_offset();
         Ok(Self {
             pixels: device.upload_named(&TensorSpec::index([words.len()]), Array::Index(words), "images")?,
             classes: device.upload(&TensorSpec::index([classes.len()]), Array::Index(classes))?,
@@ -56,6 +53,26 @@ impl Images {
         device.run(&op, Direction::Fwd, &[&self.pixels, &self.classes, &visit.order, &visit.counter, &x, &labels])?;
         Ok((x, labels))
     }
+}
+
+/// Moves a batch of images at random and erases parts of them, as the recipe says. What is drawn follows from the
+/// counter's seed and step.
+pub fn augment(device: &Device, recipe: &Recipe, counter: &Tensor, x: Tensor) -> Result<Tensor, Error> {
+    let normalise = recipe.data.normalise;
+    let mut x = x;
+    if let Some(augment) = &recipe.augment {
+        let op = AffineAugment::new(x.spec().as_nchw(), augment.ranges(), augment.fill(normalise))?;
+        let y = device.empty(x.spec())?;
+        device.run(&op, Direction::Fwd, &[counter, &x, &y])?;
+        x = y;
+    }
+    if let Some(erasing) = &recipe.erasing {
+        let op = RandomErasing::new(x.spec().as_nchw(), erasing.config(normalise))?;
+        let y = device.empty(x.spec())?;
+        device.run(&op, Direction::Fwd, &[&x, counter, &y])?;
+        x = y;
+    }
+    Ok(x)
 }
 
 impl Visit {

@@ -3,6 +3,8 @@
 //! A [`recipe`] describes a run; a [`network`] is what its layers amount to. A run leaves a [`run_folder`] with its
 //! configuration, [`metrics`], [`checkpoint`]s, [`weights`], [`summary`] and [`report`].
 
+mod assign;
+mod batch;
 pub mod bench;
 pub mod checkpoint;
 pub mod cli;
@@ -36,11 +38,13 @@ mod plain;
 pub mod progress;
 pub mod recipe;
 pub mod report;
+mod reproduce;
 pub mod run;
 pub mod run_folder;
 mod similar;
 pub mod step;
 pub mod summary;
+mod sweep;
 pub mod train;
 pub mod weights;
 

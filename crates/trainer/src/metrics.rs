@@ -46,6 +46,12 @@ pub struct Epoch {
     /// On the validation images, if there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<Scores>,
+    /// On the same, moved at random as in training, where that is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_augmented: Option<Scores>,
+    /// On the test images, where they are evaluated after every epoch and not validated on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<Scores>,
 }
 
 /// How well a network does on some images.
@@ -200,7 +206,16 @@ mod tests {
         metrics.write(&Record::Step { step: 1, loss: 2.5 }).unwrap();
         metrics.write(&Record::Step { step: 2, loss: f64::NAN }).unwrap();
         let scores = Scores { loss: f64::INFINITY, accuracy: 0.5 };
-        metrics.write(&Record::Epoch(Epoch { epoch: 1, steps: 2, train: scores, validation: None })).unwrap();
+        metrics
+            .write(&Record::Epoch(Epoch {
+                epoch: 1,
+                steps: 2,
+                train: scores,
+                validation: None,
+                validation_augmented: None,
+                test: None,
+            }))
+            .unwrap();
         let text = std::fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
         assert_eq!(
             text,

@@ -1,6 +1,7 @@
 //! A network with its parameters on a device.
 
 use crate::network::{Layer, Network};
+use crate::recipe::Loss;
 use reference::Array;
 use reference::ops::BatchNormMode;
 use tape::{Device, Error, Gradients, Tape, Tensor, Var};
@@ -105,6 +106,9 @@ impl Model {
                 Layer::AvgPool { h, w } => tape.avg_pool2d(&x, h, w)?,
                 Layer::Flatten => tape.flatten(&x)?,
                 Layer::Dense { weight, bias, .. } => tape.dense(&x, &parameters[weight], &parameters[bias])?,
+                Layer::FourierFeatures { weight, bias, scale } => {
+                    tape.fourier_features(&tape.dense(&x, &parameters[weight], &parameters[bias])?, scale)?
+                }
                 Layer::Dropout { rate, id } => match &counter {
                     Some(counter) if rate > 0.0 => tape.dropout(&x, counter, rate, id)?,
                     _ => x,
@@ -113,6 +117,16 @@ impl Model {
             seen(index, &x);
         }
         Ok(Forward { logits: x, parameters })
+    }
+
+    /// The mean loss of logits over a batch, and `[sum of losses, correct predictions]`.
+    pub fn loss(tape: &Tape, loss: &Loss, logits: &Var, labels: &Tensor) -> Result<(Var, Var), Error> {
+        let labels = tape.constant(labels);
+        match loss {
+            Loss::CrossEntropy(loss) => tape.smoothed_cross_entropy(logits, &labels, loss.label_smoothing as f32),
+            Loss::Nll => tape.nll_loss(&tape.log_softmax(logits)?, &labels),
+            Loss::Hinge => tape.multi_class_hinge(logits, &labels),
+        }
     }
 
     /// The gradients of the trainable parameters, with their names, in order.

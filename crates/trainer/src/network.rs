@@ -1,7 +1,7 @@
 //! A network: its layers with all sizes worked out, its parameters with their names, its summary.
 
 use crate::recipe::{LayerSpec, PerAxis, Pool};
-use reference::ops::{AvgPool2d, BatchNorm, BatchNormMode, Conv2d, Dense, Flatten, MaxPool2d};
+use reference::ops::{AvgPool2d, BatchNorm, BatchNormMode, Conv2d, Dense, Flatten, FourierFeatures, MaxPool2d};
 use reference::{Direction, MAX_ELEMENTS, Operation, TensorSpec, Window};
 use std::collections::BTreeMap;
 
@@ -78,6 +78,15 @@ pub enum Layer {
         /// Output features.
         features_out: usize,
     },
+    /// Random Fourier features: a dense layer that is not trained, then a scaled cosine.
+    FourierFeatures {
+        /// `[out, in]`
+        weight: usize,
+        /// One value per output feature.
+        bias: usize,
+        /// What the cosine is multiplied by.
+        scale: f32,
+    },
     /// Zeroes activations at random while training.
     Dropout {
         /// Probability of an activation to be zeroed.
@@ -100,7 +109,7 @@ pub struct ParameterSpec {
     pub initial: Initial,
 }
 
-/// What a parameter holds at the start: PyTorch's defaults.
+/// What a parameter holds at the start: PyTorch's defaults where PyTorch has the layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Initial {
     /// Uniform in `±1/sqrt(fan_in)`, which is Kaiming's bound for a leaky slope of `sqrt(5)`.
@@ -108,6 +117,13 @@ pub enum Initial {
         /// Inputs that reach one output.
         fan_in: usize,
     },
+    /// Normal around 0.
+    Normal {
+        /// Standard deviation.
+        deviation: f64,
+    },
+    /// Uniform in `[0, 2 pi)`.
+    Phase,
     /// Zeros.
     Zeros,
     /// Ones.
@@ -290,6 +306,20 @@ impl Network {
                 let (weight, bias) = self.weight_and_bias(name, weight, dense.out);
                 (Layer::Dense { weight, bias, features_out: dense.out }, output(&op, x))
             }
+            LayerSpec::FourierFeatures(features) => {
+                let &[n, features_in] = x.dims.as_slice() else {
+                    return Err(NetworkError::NeedsFeatures { number, kind, shape: shape(x) });
+                };
+                let op = Dense::new(n, features_in, features.out).map_err(impossible)?;
+                let deviation = (2.0 * features.gamma).sqrt();
+                let weight = TensorSpec::linear(features.out, features_in);
+                let layer = Layer::FourierFeatures {
+                    weight: self.add(format!("{name}.weight"), weight, false, Initial::Normal { deviation }),
+                    bias: self.add(format!("{name}.bias"), TensorSpec::plain([features.out]), false, Initial::Phase),
+                    scale: FourierFeatures::scale_for(features.out),
+                };
+                (layer, output(&op, x))
+            }
             LayerSpec::Dropout(dropout) => (Layer::Dropout { rate: dropout.rate as f32, id: count - 1 }, x.clone()),
         };
         Ok(layer)
@@ -375,6 +405,7 @@ fn short(spec: &LayerSpec) -> &'static str {
     match spec {
         LayerSpec::Dense(_) => "fc",
         LayerSpec::BatchNorm(_) => "bn",
+        LayerSpec::FourierFeatures(_) => "rff",
         other => other.kind(),
     }
 }
@@ -402,7 +433,7 @@ mod tests {
     use crate::recipe::{self, Conv, Dropout, Recipe};
 
     fn network(name: &str) -> Network {
-        Network::new(&Recipe::find(name).unwrap().layers, 1).unwrap()
+        Network::new(&Recipe::find(name).unwrap().layers, 2).unwrap()
     }
 
     fn conv(out: usize, kernel: usize) -> LayerSpec {
@@ -416,8 +447,31 @@ mod tests {
 
     #[test]
     fn parameter_counts_are_the_reports() {
-        for (name, count) in [("lenet5", 136_586), ("depth2", 421_642), ("depth3", 1_701_130)] {
+        let mut reported = 0;
+        for built_in in recipe::BUILT_IN {
+            let recipe = Recipe::built_in(built_in).unwrap();
+            let network = network(built_in.name);
+            for (count, ours) in [
+                (recipe.reported.parameters, network.parameter_count()),
+                (recipe.reported.trainable_parameters, network.trainable_count()),
+            ] {
+                assert_eq!(count.unwrap_or(ours), ours, "{}", built_in.name);
+                reported += usize::from(count.is_some());
+            }
+        }
+        assert!(reported >= 8, "{reported}");
+        for (name, count) in [
+            ("lenet5", 136_586),
+            ("depth2", 421_642),
+            ("depth3", 1_701_130),
+            ("shallow1", 693_962),
+            ("deep4-valid", 1_221_546),
+            ("deep4-same", 3_384_234),
+            ("svm-linear", 7_850),
+        ] {
             assert_eq!(network(name).parameter_count(), count, "{name}");
+        }
+        for (name, count) in [("deep4-valid", 1_219_754), ("deep4-same", 3_382_442), ("svm-rff", 40_970)] {
             assert_eq!(network(name).trainable_count(), count, "{name}");
         }
     }
@@ -430,6 +484,8 @@ mod tests {
             network.shapes()[index].clone()
         };
         assert_eq!((flat("lenet5"), flat("depth2"), flat("depth3")), (vec![1024], vec![3136], vec![6272]));
+        assert_eq!((flat("shallow1"), flat("deep4-valid"), flat("deep4-same")), (vec![5408], vec![2048], vec![6272]));
+        assert_eq!((flat("r1-k2-d10"), flat("r1-k4-d10")), (vec![576], vec![64]));
         assert_eq!(network("lenet5").shapes()[0], [6, 32, 32]);
     }
 

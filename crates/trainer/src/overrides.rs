@@ -19,7 +19,7 @@ impl TrainArgs {
 
 impl Overrides {
     /// Changes what was given. The result is still to be checked.
-    fn apply(&self, recipe: &mut Recipe) -> Result<(), UsageError> {
+    pub fn apply(&self, recipe: &mut Recipe) -> Result<(), UsageError> {
         let train = &mut recipe.train;
         set(&mut train.epochs, self.epochs);
         set(&mut train.batch_size, self.batch_size);
@@ -27,11 +27,15 @@ impl Overrides {
         set(&mut train.order, self.order);
         train.max_steps = self.max_steps.or(train.max_steps);
         set(&mut recipe.data.validation, self.validation);
+        if self.validation.is_some_and(|images| images > 0) {
+            recipe.data.validate_on_test = false;
+        }
         set(&mut recipe.data.normalise, self.normalise);
         if let Some(rate) = self.dropout {
             set_dropout(recipe, rate)?;
         }
-        self.apply_to_optimizer(&mut recipe.optimizer)
+        self.apply_to_optimizer(&mut recipe.optimizer)?;
+        recipe.assign(&self.set)
     }
 
     fn apply_to_optimizer(&self, optimizer: &mut Optimizer) -> Result<(), UsageError> {
@@ -122,9 +126,15 @@ mod tests {
         )
         .unwrap();
         let mut expected = Recipe::find("depth2").unwrap();
-        expected.train =
-            crate::recipe::Train { epochs: 3, batch_size: 9, seed: 11, order: Order::Sequential, max_steps: Some(5) };
-        expected.data = crate::recipe::Data { normalise: Normalise::Unit, validation: 0 };
+        expected.train = crate::recipe::Train {
+            epochs: 3,
+            batch_size: 9,
+            seed: 11,
+            order: Order::Sequential,
+            max_steps: Some(5),
+            ..expected.train
+        };
+        expected.data = crate::recipe::Data { normalise: Normalise::Unit, validation: 0, ..expected.data };
         expected.layers[8] = LayerSpec::Dropout(crate::recipe::Dropout { rate: 0.1 });
         assert_eq!(changed, expected);
     }

@@ -1,15 +1,26 @@
 //! A recipe: the network, the data treatment, the schedule and the optimiser of a run.
 
+mod augment;
 mod builtin;
 mod check;
+mod loss;
 mod optimizer;
 mod parse;
 mod per_axis;
+mod reported;
+mod schedule;
+mod stopping;
 
-pub use builtin::BUILT_IN;
+pub use augment::{Augment, Erasing, FillRule};
+pub use builtin::{BUILT_IN, BuiltIn};
+pub use loss::{CrossEntropy, Loss};
 pub use optimizer::{Adam, AdamW, Optimizer, OptimizerKind, RmsProp, Sgd};
 pub use parse::Place;
+pub(crate) use parse::position;
 pub use per_axis::PerAxis;
+pub use reported::{Correct, Mistakes, Reported};
+pub use schedule::{Constant, Cosine, OneCycle, Schedule, StepDecay};
+pub use stopping::{EarlyStopping, Monitor};
 
 use crate::network::NetworkError;
 use serde::{Deserialize, Serialize};
@@ -26,16 +37,32 @@ pub struct Recipe {
     pub name: String,
     /// What the network is, in a few words.
     pub description: String,
-    /// The report it comes from, with the figures reported there.
+    /// The report it comes from.
     pub source: String,
     /// What the report does not say.
     pub assumptions: Vec<String>,
     /// Treatment of the data.
     pub data: Data,
-    /// Schedule.
+    /// How training images are moved at random.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augment>,
+    /// How rectangles of training images are erased at random, after they were moved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erasing: Option<Erasing>,
+    /// Epochs, batches, seed.
     pub train: Train,
+    /// What is made small.
+    pub loss: Loss,
     /// How weights follow gradients.
     pub optimizer: Optimizer,
+    /// What becomes of the learning rate.
+    pub schedule: Schedule,
+    /// When to end before the last epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
+    /// What the report says came of it.
+    #[serde(skip_serializing_if = "Reported::is_empty")]
+    pub reported: Reported,
     /// The network, from the image on.
     pub layers: Vec<LayerSpec>,
 }
@@ -49,6 +76,23 @@ pub struct Data {
     /// Training images kept back to validate on.
     #[serde(default)]
     pub validation: usize,
+    /// Train on so many of the images that are left, chosen by the seed; on all of them unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training_images: Option<usize>,
+    /// Validate on the test images. Whoever chooses by such a validation chooses by the test.
+    #[serde(default)]
+    pub validate_on_test: bool,
+    /// Evaluate the test images after every epoch, for curves.
+    #[serde(default)]
+    pub test_every_epoch: bool,
+}
+
+impl Data {
+    /// Images to train on.
+    pub fn train_len(&self, total: usize) -> usize {
+        let left = total.saturating_sub(self.validation);
+        self.training_images.map_or(left, |images| images.min(left))
+    }
 }
 
 /// Where the pixels 0 to 255 are mapped to.
@@ -61,7 +105,17 @@ pub enum Normalise {
     Symmetric,
 }
 
-/// Schedule.
+impl Normalise {
+    /// `y = scale * pixel + offset`.
+    pub fn scale_and_offset(self) -> (f32, f32) {
+        match self {
+            Self::Unit => (1.0 / 255.0, 0.0),
+            Self::Symmetric => (2.0 / 255.0, -1.0),
+        }
+    }
+}
+
+/// Epochs, batches, seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Train {
@@ -78,6 +132,9 @@ pub struct Train {
     /// Stop after this many steps, even within an epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u64>,
+    /// Scale the gradients of a step so that their norm, taken over all of them, is at most this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_grad_norm: Option<f64>,
 }
 
 /// The order of the training images.
@@ -109,6 +166,8 @@ pub enum LayerSpec {
     Flatten,
     /// Fully connected layer with bias.
     Dense(Dense),
+    /// Random Fourier features of a Gaussian kernel; not trained.
+    FourierFeatures(FourierFeatures),
     /// Zeroes activations at random while training.
     Dropout(Dropout),
 }
@@ -124,6 +183,7 @@ impl LayerSpec {
             Self::AvgPool(_) => "avg_pool",
             Self::Flatten => "flatten",
             Self::Dense(_) => "dense",
+            Self::FourierFeatures(_) => "fourier_features",
             Self::Dropout(_) => "dropout",
         }
     }
@@ -186,6 +246,16 @@ pub struct Dense {
     pub out: usize,
 }
 
+/// See [`LayerSpec::FourierFeatures`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FourierFeatures {
+    /// Output features. The more, the closer their inner products come to the kernel.
+    pub out: usize,
+    /// Of the kernel `exp(-gamma * |x - x'|^2)`.
+    pub gamma: f64,
+}
+
 /// See [`LayerSpec::Dropout`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -200,7 +270,7 @@ pub struct Dropout {
 pub enum RecipeError {
     /// Neither a built-in recipe nor a path.
     #[error(
-        "there is no recipe `{name}`{}; the built-in ones are {known}; \
+        "there is no recipe `{name}`{}; `trainer list` shows the built-in ones; \
          give your own as a path that ends in .toml",
         did_you_mean(.suggestion)
     )]
@@ -209,8 +279,6 @@ pub enum RecipeError {
         name: String,
         /// The built-in recipe with the most similar name.
         suggestion: Option<&'static str>,
-        /// The built-in recipes.
-        known: String,
     },
     /// A recipe file cannot be read.
     #[error("recipe {}: {error}", path.display())]

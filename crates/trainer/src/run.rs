@@ -8,7 +8,7 @@ use crate::metrics::Journal;
 use crate::model::Model;
 use crate::network::{Network, thousands};
 use crate::plain::plain;
-use crate::progress::{Display, TrainingProgress};
+use crate::progress::{Display, Event, TrainingProgress};
 use crate::recipe::{Recipe, TRAINING_IMAGES};
 use crate::report::{self, Predictions};
 use crate::run_folder::{RunFolder, RunLock};
@@ -16,6 +16,7 @@ use crate::summary::{SELVEDGE_VERSION, Seconds, Summary, Versions, arguments};
 use crate::train::{LoopState, Partition, Records, Settings, Trainer, layout, test};
 use crate::{console, device, doctor, weights};
 use fashion_mnist::Dataset;
+use reference::Array;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -65,6 +66,15 @@ impl Run {
         }
         let recipe = args.recipe()?;
         if let Some(path) = &args.out {
+            if args.once && RunFolder::holds_config(path) {
+                let found = RunFolder::begun(path)?.recipe()?;
+                let changed = differences(&found.to_toml()?, &recipe);
+                if !changed.is_empty() {
+                    let what = format!("it holds a run of another recipe: {}", changed.join("; "));
+                    return Err(CheckpointError::Differs { path: path.clone(), what }.into());
+                }
+                return Self::resume(args, path);
+            }
             RunFolder::vacant(path)?;
         }
         let network = Network::new(&recipe.layers, recipe.train.batch_size)?;
@@ -148,7 +158,17 @@ impl Run {
         if let Start::Resumed(resumed) = &start {
             check_surroundings(&resumed.found, &identity, partition.train.len())?;
         }
-        if display != Display::Quiet {
+        if display == Display::Events {
+            Event::Start {
+                recipe: &recipe.name,
+                parameters: network.parameter_count(),
+                adapter: &adapter.name,
+                dataset: dataset.name.as_str(),
+                epochs: recipe.train.epochs,
+            }
+            .print();
+        }
+        if display.is_for_people() {
             console::message(&format!(
                 "{} ({} parameters) on {}, {} {}; dataset {} ({})",
                 recipe.name,
@@ -214,6 +234,16 @@ impl Run {
             .await?;
         let Some((folder, _lock)) = kept else { anyhow::bail!("training ended before it began") };
 
+        if recipe.early_stopping.as_ref().is_some_and(|stopping| stopping.restore_best) {
+            let layout = layout(model.network(), &recipe, log_every.is_some())?;
+            let values: usize = layout.iter().map(|(_, dims)| dims.iter().product::<usize>()).sum();
+            let best = Store::best(folder.path(), Store::largest(values as u64), |found| fits(found, &layout))?;
+            for (parameter, tensor) in model.network().parameters().iter().zip(model.tensors()) {
+                if let Some(saved) = best.snapshot.tensor(&parameter.name) {
+                    device.write(tensor, Array::Real(saved.values.clone()))?;
+                }
+            }
+        }
         let mut predictions = Predictions::default();
         let test = test(device, &model, &recipe, dataset, state.steps, &mut |logits| predictions.push(logits)).await?;
         let values = model.values(device).await?;
@@ -234,6 +264,9 @@ impl Run {
             steps: state.steps,
             test,
             validation: state.validation,
+            validation_augmented: state.validation_augmented,
+            best: state.best,
+            train: state.train,
             seconds: Seconds { train: state.seconds, total: begin.elapsed().as_secs_f64() },
             versions: Versions { selvedge: SELVEDGE_VERSION.to_owned(), wgpu: doctor::wgpu_version().to_owned() },
             arguments: arguments(),
@@ -351,7 +384,7 @@ fn fits(checkpoint: &Checkpoint, layout: &[(String, Vec<usize>)]) -> Result<(), 
 }
 
 /// Fields of a recipe that say what it is, not what it does.
-const DESCRIPTIONS: [&str; 4] = ["name", "description", "source", "assumptions"];
+const DESCRIPTIONS: [&str; 5] = ["name", "description", "source", "assumptions", "reported"];
 
 /// Fields that may change while a run goes on.
 const EXTENSIONS: [&str; 2] = ["train.epochs", "train.max_steps"];

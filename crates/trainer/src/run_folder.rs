@@ -196,6 +196,11 @@ impl RunFolder {
         Self::with(path, &[CONFIG, WEIGHTS])
     }
 
+    /// Whether a run was begun in this folder.
+    pub fn holds_config(path: &Path) -> bool {
+        path.join(CONFIG).is_file()
+    }
+
     /// The folder of a run that may be unfinished. Changes nothing.
     pub fn begun(path: &Path) -> Result<Self, RunFolderError> {
         Self::with(path, &[CONFIG])

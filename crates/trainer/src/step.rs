@@ -1,13 +1,13 @@
 //! One training step, and everything it works on.
 
-use crate::images::{Images, Visit};
+use crate::images::{Images, Visit, augment};
 use crate::model::{Forward, Model, Pass};
 use crate::network::Network;
 use crate::recipe::Recipe;
 use reference::ops::BatchNormMode;
 use reference::{Access, Array, Direction, TensorSpec};
 use std::fmt;
-use tape::{Device, Error, Gradients, Optimizer, Tape, Tensor, Var};
+use tape::{Device, Error, Gradients, Optimizer, Tape, Tensor, Var, clip_norm};
 
 /// A training step with all it works on already on the device.
 #[derive(Debug)]
@@ -49,20 +49,26 @@ impl<'a> Step<'a> {
     /// Forward and backward. `seen` is shown the output of every layer.
     fn derive(&self, device: &Device, n: usize, seen: impl FnMut(usize, &Var)) -> Result<Derived, Error> {
         let (x, labels) = self.images.gather(device, self.visit, n)?;
+        let x = augment(device, self.recipe, &self.visit.counter, x)?;
         let tape = Tape::new(device);
         let pass = Pass { batch_norm: BatchNormMode::Training, dropout: Some(&self.visit.counter) };
         let forward = self.model.forward_seen(&tape, &x, pass, seen)?;
-        let (loss, metrics) = tape.softmax_cross_entropy(&forward.logits, &tape.constant(&labels))?;
+        let (loss, metrics) = Model::loss(&tape, &self.recipe.loss, &forward.logits, &labels)?;
         let gradients = tape.backward_from(&loss, &self.one)?;
         Ok(Derived { forward, loss, metrics, gradients })
     }
 
     fn update(&self, device: &Device, n: usize, derived: &Derived) -> Result<(), Error> {
         // After the last reader of this step's counter, before the first reader of its rates.
-        let schedule = self.recipe.optimizer.schedule(n)?;
+        let course = self.recipe.schedule.in_steps(&self.recipe.train, self.visit.len());
+        let schedule = self.recipe.optimizer.schedule(n)?.with_lr_schedule(course)?;
         device.run(&schedule, Direction::Update, &[&self.visit.counter, &self.rates])?;
         let grads: Vec<Option<&Tensor>> =
             self.model.gradients(&derived.forward, &derived.gradients).map(|(_, grad)| grad).collect();
+        if let Some(norm) = self.recipe.train.clip_grad_norm {
+            let known: Vec<&Tensor> = grads.iter().flatten().copied().collect();
+            clip_norm(device, &known, norm as f32)?;
+        }
         self.optimizer.step(device, &self.rates, &grads)
     }
 

@@ -1,6 +1,8 @@
 //! `summary.json`: what a run was and what came of it.
 
 use crate::evaluation::Evaluation;
+use crate::metrics::Scores;
+use crate::train::Best;
 use serde::{Deserialize, Serialize};
 
 /// The outcome of a run.
@@ -27,6 +29,15 @@ pub struct Summary {
     /// On the validation images, after the last step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<Evaluation>,
+    /// On the same, moved at random as in training, where the recipe asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_augmented: Option<Evaluation>,
+    /// The best epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<Best>,
+    /// On the training images during the last epoch, as they were trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train: Option<Scores>,
     /// Wall time.
     pub seconds: Seconds,
     /// Of what ran.
@@ -101,6 +112,9 @@ pub(crate) mod tests {
             steps: 3750,
             test: tally.finish(),
             validation: None,
+            validation_augmented: None,
+            best: None,
+            train: None,
             seconds: Seconds { train: 1.5, total: 2.0 },
             versions: Versions { selvedge: SELVEDGE_VERSION.to_owned(), wgpu: "30".to_owned() },
             arguments: vec!["train".to_owned()],

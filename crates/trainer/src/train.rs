@@ -4,6 +4,7 @@ mod divergence;
 mod records;
 mod session;
 mod state;
+mod watch;
 
 pub use records::Records;
 pub use session::layout;
@@ -12,20 +13,21 @@ pub use state::{Best, LoopState};
 use crate::checkpoint::{Names, Snapshot};
 use crate::cli::OnNan;
 use crate::console;
-use crate::evaluate::{evaluate, evaluate_each};
+use crate::evaluate::evaluate_each;
 use crate::evaluation::Evaluation;
 use crate::exit::Diverged;
 use crate::images::{Images, Visit};
 use crate::interrupt::{Interrupt, Interrupted};
-use crate::metrics::{Epoch, Record, Scores, Timing};
+use crate::metrics::{Epoch, Record, Timing};
 use crate::model::Model;
 use crate::progress::TrainingProgress;
-use crate::recipe::Recipe;
+use crate::recipe::{Monitor, Recipe};
 use crate::step::Step;
 use fashion_mnist::{Dataset, SplitError, split_validation};
 use session::{Session, TOTALS_EPOCH, TOTALS_LOG, Totals};
 use std::time::{Duration, Instant};
 use tape::Device;
+use watch::{Watch, scores};
 
 /// How often progress asks the device how training goes: each time waits for it.
 const PROGRESS: Duration = Duration::from_millis(500);
@@ -50,6 +52,8 @@ impl Partition {
     /// Chosen by the recipe's seed; both in the order of the file.
     pub fn new(recipe: &Recipe, images: usize) -> Result<Self, SplitError> {
         let (mut train, mut validation) = split_validation(images, recipe.data.validation, recipe.train.seed)?;
+        // Both lists are in random order.
+        train.truncate(recipe.data.train_len(images));
         train.sort_unstable();
         validation.sort_unstable();
         Ok(Self { train, validation })
@@ -128,6 +132,7 @@ impl Trainer<'_> {
         let step = Step::new(device, recipe, model, &images, &visit)?;
         let ways = (self.settings.log_every.is_some(), self.settings.eager);
         let session = Session::new(device, recipe, &step, &visit, &partition.train, ways)?;
+        let watch = Watch::new(device, recipe, self.dataset)?;
 
         let good = match self.start.take() {
             Some(start) => {
@@ -148,7 +153,7 @@ impl Trainer<'_> {
                     // Going on beyond the last step must lead where a run without it leads.
                     run.save(Names::Last)?;
                 }
-                let best = self.end_epoch(model, &images, &partition, &mut run).await?;
+                let best = self.end_epoch(model, &watch, &images, &partition, &mut run).await?;
                 if !whole {
                     if best {
                         run.save(Names::Best)?;
@@ -240,6 +245,7 @@ impl Trainer<'_> {
     async fn end_epoch(
         &self,
         model: &Model,
+        watch: &Watch<'_>,
         images: &Images,
         partition: &Partition,
         run: &mut Run<'_>,
@@ -247,23 +253,25 @@ impl Trainer<'_> {
         let LoopState { epoch, steps, images_of_epoch, .. } = run.state;
         let seconds = run.clock.begin.elapsed().as_secs_f64();
         let train = Totals::saved(&run.good, TOTALS_EPOCH, images_of_epoch.max(1));
-        let order = &partition.validation;
-        let mut validation = None;
-        if !order.is_empty() {
-            let figures = evaluate(self.device, model, images, order, self.dataset.train.labels()).await?;
-            // The loss of a batch is taken before the update that may have spoilt the weights.
-            if !figures.loss.is_finite() {
-                let layer = divergence::find_in_use(self.device, model, images, order).await?;
-                return Err(Diverged::InUse { steps, images: "validation", layer }.into());
-            }
-            validation = Some(figures);
+        let figures = watch.look(model, images, partition).await?;
+        // The loss of a batch is taken before the update that may have spoilt the weights.
+        if let Some(what) = figures.not_finite() {
+            let layer = watch.find(model, images, partition).await?;
+            return Err(Diverged::InUse { steps, images: what, layer }.into());
         }
+        let [validation, validation_augmented, test] =
+            [&figures.validation, &figures.augmented, &figures.test].map(scores);
         let state = &mut run.state;
         state.seconds += seconds;
-        state.validation = validation;
-        let validation = state.validation.as_ref().map(|v| Scores { loss: v.loss, accuracy: v.accuracy });
-        let best = state.judge(epoch, validation.unwrap_or(train));
-        let line = Epoch { epoch, steps, train, validation };
+        state.train = Some(train);
+        state.validation = figures.validation;
+        state.validation_augmented = figures.augmented;
+        let monitor = self.recipe.early_stopping.as_ref().map_or(Monitor::Accuracy, |stopping| stopping.monitor);
+        let best = state.judge(epoch, validation.unwrap_or(train), monitor);
+        if let Some(stopping) = &self.recipe.early_stopping {
+            state.watch(stopping, validation.unwrap_or(train));
+        }
+        let line = Epoch { epoch, steps, train, validation, validation_augmented, test };
         run.records.write(state, &Record::Epoch(line.clone()))?;
         let samples_per_second = run.clock.images as f64 / seconds;
         let timing = Timing { epoch, steps, seconds, samples_per_second };
@@ -316,7 +324,7 @@ pub async fn test(
 ) -> anyhow::Result<Evaluation> {
     let images = Images::upload(device, &dataset.test, recipe.data.normalise)?;
     let order: Vec<u32> = (0..dataset.test.len() as u32).collect();
-    let figures = evaluate_each(device, model, &images, &order, dataset.test.labels(), each).await?;
+    let figures = evaluate_each(device, model, recipe, &images, &order, dataset.test.labels(), each).await?;
     if !figures.loss.is_finite() {
         let layer = divergence::find_in_use(device, model, &images, &order).await?;
         return Err(Diverged::InUse { steps, images: "test", layer }.into());

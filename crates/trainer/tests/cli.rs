@@ -67,7 +67,7 @@ fn impossible_wishes_are_usage_errors() {
 
     for (line, message) in [
         ("train lenet", "there is no recipe `lenet`, did you mean `lenet5`?"),
-        ("train resnet50", "the built-in ones are lenet5, depth2, depth3"),
+        ("train resnet50", "`trainer list` shows the built-in ones"),
         ("train none.toml", "recipe none.toml: "),
         ("train --momentum 0.9", "--momentum does not go with the optimiser adam"),
         ("train --dropout 0.5", "has no dropout layer"),

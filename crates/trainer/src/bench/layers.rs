@@ -6,8 +6,8 @@ use crate::recipe::{BUILT_IN, Recipe};
 use crate::similar::most_similar;
 use anyhow::Context;
 use reference::ops::{
-    AvgPool2d, BatchNorm, BatchNormMode, Conv2d, Dense, Dropout, Flatten, Gather, GatherSizes, MaxPool2d, Relu,
-    SoftmaxCrossEntropy,
+    AvgPool2d, BatchNorm, BatchNormMode, Conv2d, Dense, Dropout, Flatten, FourierFeatures, Gather, GatherSizes,
+    MaxPool2d, Relu, SoftmaxCrossEntropy,
 };
 use reference::{Direction, Operation, TensorSpec};
 use std::sync::Arc;
@@ -65,6 +65,15 @@ pub fn of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn Operati
                 let features_in = x.dims.get(1).copied().unwrap_or_default();
                 Arc::new(Dense::new(n, features_in, features_out)?)
             }
+            Layer::FourierFeatures { bias, .. } => {
+                let features_in = x.dims.get(1).copied().unwrap_or_default();
+                let features_out = network.parameters()[bias].spec.len();
+                let dense = Dense::new(n, features_in, features_out)?;
+                let y = dense.signature(Direction::Fwd).into_iter().find(|arg| arg.name == "y");
+                let y = y.with_context(|| format!("{name} of {} has no output", recipe.name))?.spec;
+                add(&format!("{name}-dense"), Arc::new(dense));
+                Arc::new(FourierFeatures::new(y, FourierFeatures::scale_for(features_out))?)
+            }
             Layer::Dropout { rate, id } => Arc::new(Dropout::new(x.clone(), rate, id)?),
         };
         let y = op.signature(Direction::Fwd).into_iter().find(|arg| arg.name == "y");
@@ -111,6 +120,7 @@ pub fn chosen(parts: &[String]) -> anyhow::Result<Vec<Problem>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::LayerSpec;
 
     #[test]
     fn every_network_brings_its_layers_and_equal_ones_come_once() {
@@ -118,8 +128,10 @@ mod tests {
         for built_in in BUILT_IN {
             let recipe = Recipe::built_in(built_in).unwrap();
             let layers = of_recipe(&recipe).unwrap();
+            let is_double = |layer: &&LayerSpec| matches!(layer, LayerSpec::FourierFeatures(_));
+            let doubles = recipe.layers.iter().filter(is_double).count();
             // The input, the loss and the optimiser besides.
-            assert_eq!(layers.len(), recipe.layers.len() + 3, "{}", built_in.name);
+            assert_eq!(layers.len(), recipe.layers.len() + doubles + 3, "{}", built_in.name);
             for (name, _) in layers {
                 assert_eq!(
                     all.iter().filter(|problem| problem.aliases.contains(&name) || problem.name == name).count(),

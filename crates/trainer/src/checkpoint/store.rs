@@ -107,15 +107,8 @@ impl Store {
         let mut refused = Vec::new();
         for name in [LAST, PREVIOUS, BEST] {
             let path = store.folder.join(name);
-            let checkpoint = match open(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => Err(Reason::Unreadable(error)),
-                Ok((_, bytes)) if bytes > limit => Err(Reason::TooLarge { bytes, limit }),
-                Ok((file, bytes)) => format::read(file, bytes)
-                    .and_then(|checkpoint| fits(&checkpoint).map(|()| checkpoint))
-                    .map_err(Reason::Damaged),
-            };
-            match checkpoint {
+            match one(&path, limit, &fits) {
+                Err(Reason::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => {}
                 Ok(checkpoint) => {
                     store.last_is_good = name == LAST;
                     remove_leftovers(&store.folder);
@@ -128,6 +121,28 @@ impl Store {
             true => CheckpointError::None { folder: store.run },
             false => CheckpointError::Invalid { refused },
         })
+    }
+
+    /// The checkpoint of a run's best epoch, `limit` bytes at most.
+    pub fn best(
+        run: &Path,
+        limit: u64,
+        fits: impl Fn(&Checkpoint) -> Result<(), Damage>,
+    ) -> Result<Checkpoint, CheckpointError> {
+        let path = Self::of(run).folder.join(BEST);
+        one(&path, limit, &fits)
+            .map_err(|reason| CheckpointError::Invalid { refused: vec![Refused { path: path.clone(), reason }] })
+    }
+}
+
+/// One checkpoint that decodes and that `fits` accepts.
+fn one(path: &Path, limit: u64, fits: &impl Fn(&Checkpoint) -> Result<(), Damage>) -> Result<Checkpoint, Reason> {
+    match open(path) {
+        Err(error) => Err(Reason::Unreadable(error)),
+        Ok((_, bytes)) if bytes > limit => Err(Reason::TooLarge { bytes, limit }),
+        Ok((file, bytes)) => format::read(file, bytes)
+            .and_then(|checkpoint| fits(&checkpoint).map(|()| checkpoint))
+            .map_err(Reason::Damaged),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Recipe files: from TOML, with the line of whatever is wrong, and back.
 
-use super::{Data, Field, LayerSpec, Optimizer, Recipe, RecipeError, Train};
+use super::{
+    Augment, Data, EarlyStopping, Erasing, Field, LayerSpec, Loss, Optimizer, Recipe, RecipeError, Reported, Schedule,
+    Train,
+};
 use crate::plain::plain;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -54,13 +57,18 @@ impl Recipe {
         Ok(recipe)
     }
 
+    /// Reads a recipe whose values were not checked. The error is without a place.
+    pub(crate) fn parse_unchecked(text: &str) -> Result<Self, String> {
+        deserialize(text).map_err(|wrong| plain(&wrong.message))
+    }
+
     /// As a recipe file; [`Recipe::parse`] gives the same recipe again.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         toml::to_string_pretty(self)
     }
 }
 
-/// All of a recipe file but the optimiser and the layers.
+/// All of a recipe file but the tables with a `kind`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Head {
@@ -72,7 +80,12 @@ struct Head {
     #[serde(default)]
     assumptions: Vec<String>,
     data: Data,
+    augment: Option<Augment>,
+    erasing: Option<Erasing>,
     train: Train,
+    early_stopping: Option<EarlyStopping>,
+    #[serde(default)]
+    reported: Reported,
 }
 
 /// What is wrong, and at which byte.
@@ -101,16 +114,60 @@ fn deserialize(text: &str) -> Result<Recipe, Wrong> {
     };
     let optimizer = take("optimizer")?;
     let layers = take("layers")?;
+    let [loss, schedule] = ["loss", "schedule"].map(|key| root.get_mut().remove(key));
 
     let head = Head::deserialize(Deserializer::from(root)).map_err(|error| Wrong::within(0..0, &error))?;
-    let Head { name, description, source, assumptions, data, train } = head;
+    let Head { name, description, source, assumptions, data, augment, erasing, train, early_stopping, reported } = head;
     let optimizer = self::optimizer(optimizer)?;
+    let loss = loss.map(self::loss).transpose()?.unwrap_or_default();
+    let schedule = schedule.map(self::schedule).transpose()?.unwrap_or_default();
     let span = layers.span();
     let DeValue::Array(layers) = layers.into_inner() else {
         return Err(Wrong::new(span, "`layers` must be a list of tables"));
     };
     let layers = layers.into_iter().map(layer).collect::<Result<_, _>>()?;
-    Ok(Recipe { name, description, source, assumptions, data, train, optimizer, layers })
+    Ok(Recipe {
+        name,
+        description,
+        source,
+        assumptions,
+        data,
+        augment,
+        erasing,
+        train,
+        loss,
+        optimizer,
+        schedule,
+        early_stopping,
+        reported,
+        layers,
+    })
+}
+
+/// For kinds without fields.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+fn loss(table: Spanned<DeValue<'_>>) -> Result<Loss, Wrong> {
+    let (kind, rest) = take_kind(table)?;
+    Ok(match kind.get_ref().as_str() {
+        "cross_entropy" => Loss::CrossEntropy(fields(rest)?),
+        "nll" => fields(rest).map(|Nothing {}| Loss::Nll)?,
+        "hinge" => fields(rest).map(|Nothing {}| Loss::Hinge)?,
+        _ => return Err(unknown(&kind, "cross_entropy, nll or hinge")),
+    })
+}
+
+fn schedule(table: Spanned<DeValue<'_>>) -> Result<Schedule, Wrong> {
+    let (kind, rest) = take_kind(table)?;
+    Ok(match kind.get_ref().as_str() {
+        "constant" => Schedule::Constant(fields(rest)?),
+        "step" => Schedule::Step(fields(rest)?),
+        "cosine" => Schedule::Cosine(fields(rest)?),
+        "one_cycle" => Schedule::OneCycle(fields(rest)?),
+        _ => return Err(unknown(&kind, "constant, step, cosine or one_cycle")),
+    })
 }
 
 fn optimizer(table: Spanned<DeValue<'_>>) -> Result<Optimizer, Wrong> {
@@ -125,11 +182,6 @@ fn optimizer(table: Spanned<DeValue<'_>>) -> Result<Optimizer, Wrong> {
 }
 
 fn layer(table: Spanned<DeValue<'_>>) -> Result<LayerSpec, Wrong> {
-    /// For kinds without fields.
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Nothing {}
-
     let (kind, rest) = take_kind(table)?;
     Ok(match kind.get_ref().as_str() {
         "conv" => LayerSpec::Conv(fields(rest)?),
@@ -139,8 +191,12 @@ fn layer(table: Spanned<DeValue<'_>>) -> Result<LayerSpec, Wrong> {
         "avg_pool" => LayerSpec::AvgPool(fields(rest)?),
         "flatten" => fields(rest).map(|Nothing {}| LayerSpec::Flatten)?,
         "dense" => LayerSpec::Dense(fields(rest)?),
+        "fourier_features" => LayerSpec::FourierFeatures(fields(rest)?),
         "dropout" => LayerSpec::Dropout(fields(rest)?),
-        _ => return Err(unknown(&kind, "conv, batch_norm, relu, max_pool, avg_pool, flatten, dense or dropout")),
+        _ => {
+            let known = "conv, batch_norm, relu, max_pool, avg_pool, flatten, dense, fourier_features or dropout";
+            return Err(unknown(&kind, known));
+        }
     })
 }
 
@@ -188,7 +244,7 @@ fn locate(text: &str, field: Field) -> usize {
 }
 
 /// Line and column of a byte, from 1.
-fn position(text: &str, offset: usize) -> (usize, usize) {
+pub(crate) fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)

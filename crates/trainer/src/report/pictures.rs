@@ -99,8 +99,10 @@ impl Pictures {
                 let count = if matches!(device, Device::Reference) { split.len().min(FEW) } else { split.len() };
                 let order: Vec<u32> = (0..count as u32).collect();
                 let mut predictions = Predictions::default();
-                evaluate_each(device, model, &images, &order, split.labels(), &mut |logits| predictions.push(logits))
-                    .await?;
+                evaluate_each(device, model, recipe, &images, &order, split.labels(), &mut |logits| {
+                    predictions.push(logits)
+                })
+                .await?;
                 predictions
             }
         };

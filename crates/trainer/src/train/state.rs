@@ -2,7 +2,7 @@
 
 use crate::evaluation::Evaluation;
 use crate::metrics::Scores;
-use crate::recipe::Train;
+use crate::recipe::{EarlyStopping, Monitor, Train};
 use serde::{Deserialize, Serialize};
 
 /// Everything that the next step depends on and that does not lie on the device. A checkpoint keeps it as JSON.
@@ -27,8 +27,18 @@ pub struct LoopState {
     pub seconds: f64,
     /// On the validation images, after the last epoch that ended.
     pub validation: Option<Evaluation>,
+    /// On the same, moved at random as in training, where that is asked for.
+    pub validation_augmented: Option<Evaluation>,
+    /// On the training images during the last epoch that ended, as they were trained on.
+    pub train: Option<Scores>,
     /// The best epoch so far.
     pub best: Option<Best>,
+    /// What early stopping watches, in the last epoch in which it got better.
+    pub monitored: Option<f64>,
+    /// Epochs since.
+    pub waited: u64,
+    /// Whether early stopping has ended the run.
+    pub stopped: bool,
     /// Batches that were passed over because they made training diverge.
     pub skipped: u64,
     /// Of these, the last ones with no step between them.
@@ -60,7 +70,12 @@ impl Default for LoopState {
             metrics_bytes: 0,
             seconds: 0.0,
             validation: None,
+            validation_augmented: None,
+            train: None,
             best: None,
+            monitored: None,
+            waited: 0,
+            stopped: false,
             skipped: 0,
             skipped_in_row: 0,
             skipped_at: None,
@@ -76,7 +91,7 @@ impl LoopState {
 
     /// Whether nothing is left to train.
     pub fn is_done(&self, train: &Train) -> bool {
-        self.epoch > train.epochs || self.at_last_step(train)
+        self.epoch > train.epochs || self.stopped || self.at_last_step(train)
     }
 
     /// Whether the recipe allows no further step.
@@ -107,6 +122,7 @@ impl LoopState {
             ("position", self.position as u64, 0),
             ("images_of_epoch", self.images_of_epoch as u64, 0),
             ("images_since_log", self.images_since_log as u64, 0),
+            ("waited", self.waited, 0),
             ("skipped", self.skipped, 0),
             ("skipped_in_row", self.skipped_in_row, 0),
         ];
@@ -124,12 +140,34 @@ impl LoopState {
         Ok(())
     }
 
+    /// Has early stopping look at an epoch's scores.
+    pub fn watch(&mut self, stopping: &EarlyStopping, scores: Scores) {
+        let min_delta = stopping.min_delta;
+        let (value, better) = match stopping.monitor {
+            Monitor::Loss => (scores.loss, self.monitored.is_none_or(|best| scores.loss < best - min_delta)),
+            Monitor::Accuracy => {
+                (scores.accuracy, self.monitored.is_none_or(|best| scores.accuracy > best + min_delta))
+            }
+        };
+        if better {
+            self.monitored = Some(value);
+            self.waited = 0;
+        } else {
+            self.waited += 1;
+            self.stopped = self.waited >= stopping.patience;
+        }
+    }
+
     /// Takes note of an epoch's scores. Whether it is the best so far: the higher accuracy, of equal ones the lower
-    /// loss, of equal epochs the first.
-    pub fn judge(&mut self, epoch: u64, scores: Scores) -> bool {
+    /// loss, of equal epochs the first. By the loss first if that is what is monitored.
+    pub fn judge(&mut self, epoch: u64, scores: Scores, monitor: Monitor) -> bool {
         let better = self.best.is_none_or(|best| {
             let accuracy = scores.accuracy.total_cmp(&best.scores.accuracy);
-            accuracy.then(best.scores.loss.total_cmp(&scores.loss)).is_gt()
+            let loss = best.scores.loss.total_cmp(&scores.loss);
+            match monitor {
+                Monitor::Accuracy => accuracy.then(loss).is_gt(),
+                Monitor::Loss => loss.then(accuracy).is_gt(),
+            }
         });
         if better {
             self.best = Some(Best { epoch, steps: self.steps, scores });
@@ -145,13 +183,15 @@ mod tests {
     #[test]
     fn the_best_epoch_is_the_most_accurate_then_the_surest_then_the_first() {
         let mut state = LoopState::default();
-        let mut judge = |epoch, accuracy, loss| state.judge(epoch, Scores { loss, accuracy });
+        let mut judge = |epoch, accuracy, loss| state.judge(epoch, Scores { loss, accuracy }, Monitor::Accuracy);
         assert!(judge(1, 0.5, 2.0));
         assert!(!judge(2, 0.4, 1.0));
         assert!(!judge(3, 0.5, 2.0));
         assert!(judge(4, 0.5, 1.5));
         assert!(judge(5, 0.6, 9.0));
         assert_eq!(state.best.map(|best| best.epoch), Some(5));
+        assert!(state.judge(6, Scores { loss: 1.0, accuracy: 0.1 }, Monitor::Loss));
+        assert!(!state.judge(7, Scores { loss: 1.5, accuracy: 0.9 }, Monitor::Loss));
     }
 
     #[test]
@@ -184,9 +224,28 @@ mod tests {
     }
 
     #[test]
+    fn training_stops_when_it_no_longer_gets_better() {
+        let stopping = EarlyStopping { monitor: Monitor::Loss, patience: 2, min_delta: 0.1, restore_best: false };
+        let mut state = LoopState::default();
+        let mut stops = |stopping: &EarlyStopping, loss: f64| {
+            state.watch(stopping, Scores { loss, accuracy: loss });
+            state.stopped
+        };
+        // 0.95 is not better enough than 1, 0.85 is; then two epochs are not.
+        assert_eq!([1.0, 0.95, 0.85, 0.8, 0.76].map(|loss| stops(&stopping, loss)), [false, false, false, false, true]);
+        let upwards = EarlyStopping { monitor: Monitor::Accuracy, min_delta: 0.0, ..stopping };
+        state = LoopState::default();
+        let mut stops = |accuracy: f64| {
+            state.watch(&upwards, Scores { loss: 1.0, accuracy });
+            state.stopped
+        };
+        assert_eq!([0.5, 0.6, 0.6, 0.55].map(&mut stops), [false, false, false, true]);
+    }
+
+    #[test]
     fn it_survives_json() {
         let mut state = LoopState { epoch: 2, steps: u64::MAX, seconds: 0.1 + 0.2, ..LoopState::default() };
-        state.judge(1, Scores { loss: 1.0 / 3.0, accuracy: 0.1 });
+        state.judge(1, Scores { loss: 1.0 / 3.0, accuracy: 0.1 }, Monitor::Accuracy);
         let text = serde_json::to_string(&state).unwrap();
         assert_eq!(serde_json::from_str::<LoopState>(&text).unwrap(), state);
         assert!(serde_json::from_str::<LoopState>(&text.replacen("epoch", "eboch", 1)).is_err());
