@@ -33,25 +33,32 @@ fn shared<const N: usize>(times: u64, work: impl Fn(u64, u64) -> [u64; N] + Sync
     })
 }
 
-/// Waits a random while, then stops the process, and resumes the run, again and again, until it comes to its end, which must be that of the run that was left alone. `stop` is told the process; it reaps it. Returned: how often
-/// anything was stopped by then.
+/// Waits a random while, then stops the process, and resumes the run, again and again, until it comes to its end, which
+/// must be that of the run that was left alone. Moments lie within `reach`, which follows the pace of the machine. `stop`
+/// is told the process and reaps it. Returned: how often anything was stopped by then.
 fn stop_again_and_again(
     (desk, whole): (&Desk, &Whole),
     run: &str,
-    random: &mut Random,
+    (random, reach): (&mut Random, &mut Duration),
     (mut stopped, times): (u64, u64),
     mut stop: impl FnMut(Child),
 ) -> u64 {
     loop {
         let resumed = desk.path(run).join("config.toml").exists();
         let mut child = if resumed { desk.resume(run) } else { desk.train(run) };
-        thread::sleep(whole.took.mul_f64(random.below(1000) as f64 / 1000.0));
+        let moment = Instant::now() + reach.mul_f64(random.below(1000) as f64 / 1000.0);
+        while Instant::now() < moment && child.try_wait().unwrap().is_none() {
+            thread::sleep(Duration::from_millis(1));
+        }
         if stopped == times || child.try_wait().unwrap().is_some() {
+            // The machine may be faster now than it was.
+            *reach = reach.mul_f64(0.8);
             desk.ends_well(child, run);
             desk.is_whole(run, whole);
             fs::remove_dir_all(desk.path(run)).unwrap();
             return stopped;
         }
+        *reach = reach.mul_f64(1.1);
         stop(child);
         stopped += 1;
     }
@@ -63,18 +70,19 @@ fn kill_anywhere(id: &str, (recipe, device): (Recipe, Device)) {
     let whole = desk.whole();
     let times = campaign(id).times();
     let [before, after, runs] = shared(times, |worker, times| {
-        let mut random = Random::new(worker);
+        let (mut random, mut reach) = (Random::new(worker), whole.took);
         let mut counts = [0; 3];
         let mut killed = 0;
         while killed < times {
             let run = format!("run-{worker}-{killed}");
-            killed = stop_again_and_again((&desk, &whole), &run, &mut random, (killed, times), |mut child| {
-                child.kill().unwrap();
-                desk.reap(child, &run);
-                let folder = desk.path(&run);
-                counts[0] += u64::from(!folder.join("config.toml").exists());
-                counts[1] += u64::from(folder.join("model.safetensors").exists());
-            });
+            killed =
+                stop_again_and_again((&desk, &whole), &run, (&mut random, &mut reach), (killed, times), |mut child| {
+                    child.kill().unwrap();
+                    desk.reap(child, &run);
+                    let folder = desk.path(&run);
+                    counts[0] += u64::from(!folder.join("config.toml").exists());
+                    counts[1] += u64::from(folder.join("model.safetensors").exists());
+                });
             counts[2] += 1;
         }
         counts
@@ -203,13 +211,13 @@ fn an_interrupted_run_is_completed_bit_for_bit() {
     let whole = desk.whole();
     let times = campaign(id).times();
     let [orderly, early, late, runs] = shared(times, |worker, times| {
-        let mut random = Random::new(worker);
+        let (mut random, mut reach) = (Random::new(worker), whole.took);
         let mut counts = [0; 4];
         let mut sent = 0;
         while sent < times {
             let (name, number) = random.one_of(&[("INT", 2), ("TERM", 15)]);
             let run = format!("run-{worker}-{sent}");
-            sent = stop_again_and_again((&desk, &whole), &run, &mut random, (sent, times), |child| {
+            sent = stop_again_and_again((&desk, &whole), &run, (&mut random, &mut reach), (sent, times), |child| {
                 let signal = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
                 assert!(signal.success());
                 match desk.reap(child, &run) {
