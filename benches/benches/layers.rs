@@ -111,7 +111,7 @@ async fn time_steps(criterion: &mut Criterion, gpu: &Gpu, recipe: &Recipe) -> an
         };
         let recorder = gpu.recorder();
         step.run(&Device::Gpu(recorder.clone()), n)?;
-        let plan = recorder.plan();
+        let plan = recorder.plan(kernels::Fusion::On)?;
         time("plan", &mut || Ok(gpu.replay(&plan)?));
         let device = Device::Gpu(gpu.clone());
         time("eager", &mut || Ok(step.run(&device, n).map(|_| ())?));

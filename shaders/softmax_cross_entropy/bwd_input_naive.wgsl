@@ -33,5 +33,5 @@ fn main(
     let k = i - r * params.classes;
     let onehot = select(0.0, 1.0, labels[r] == k);
     let wanted = (1.0 - params.smoothing) * onehot + params.smoothing / f32(params.classes);
-    dx[i] = (probs[i] - wanted) * dloss[0] / f32(params.n);
+    dx[i] = (probs[i] - wanted) * (dloss[0] / f32(params.n));
 }

@@ -253,7 +253,7 @@ enum Bug {
 }
 
 /// An operation of which one direction is wrong.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Planted {
     op: Arc<dyn Operation>,
     direction: Direction,
@@ -310,5 +310,8 @@ impl Operation for Planted {
     }
     fn as_any(&self) -> &dyn Any {
         self
+    }
+    fn boxed(&self) -> Box<dyn Operation> {
+        Box::new(self.clone())
     }
 }

@@ -80,7 +80,7 @@ fn clipping_is_by_the_norm_of_all() {
 }
 
 /// `y = a * b`, as somebody outside of this workspace would add an operation. It has no kernels.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Product(TensorSpec);
 
 impl Contract for Product {

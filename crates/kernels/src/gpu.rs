@@ -1,7 +1,10 @@
 //! An opened device: pipelines, memory, recording, submission, reading back.
 
+mod fuse;
+mod plan;
 mod sample;
 
+pub use plan::{Fusion, Plan};
 pub use sample::{Clock, Sample};
 
 use crate::adapter::{Wish, pick};
@@ -9,6 +12,7 @@ use crate::kernel::{Prefer, Row};
 use crate::memory::{Account, Pool, Tensor};
 use crate::tuned::{Class, Tuned, Tuning};
 use crate::{Binding, BindingKind, Error, Shader, layout, ops};
+use plan::Node;
 use reference::{Access, Array, Direction, Operation, TensorSpec};
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
@@ -83,8 +87,8 @@ struct Stream {
     pool: Arc<Pool>,
     pending: Mutex<Vec<Dispatch>>,
     in_flight: Mutex<VecDeque<wgpu::SubmissionIndex>>,
-    /// What a recording has to keep alive; `None` if launches are meant to run.
-    recording: Option<Mutex<Vec<Tensor>>>,
+    /// What was recorded; `None` if launches are meant to run.
+    recording: Option<Mutex<Vec<Node>>>,
 }
 
 #[derive(Debug)]
@@ -145,7 +149,7 @@ pub(crate) struct Dispatch {
 }
 
 impl Stream {
-    fn new(memory: &Arc<Account>, recording: Option<Mutex<Vec<Tensor>>>) -> Self {
+    fn new(memory: &Arc<Account>, recording: Option<Mutex<Vec<Node>>>) -> Self {
         Self { pool: memory.pool(), pending: Mutex::default(), in_flight: Mutex::default(), recording }
     }
 }
@@ -264,13 +268,6 @@ impl Gpu {
         Self { inner: Arc::clone(&self.inner), stream: Arc::new(stream) }
     }
 
-    /// Ends a recording made through [`Gpu::recorder`].
-    pub fn plan(self) -> Plan {
-        let dispatches = std::mem::take(&mut *lock(&self.stream.pending));
-        let tensors = self.stream.recording.as_ref().map(|kept| std::mem::take(&mut *lock(kept))).unwrap_or_default();
-        Plan { dispatches, tensors, pool: Arc::clone(&self.stream.pool) }
-    }
-
     /// Launches everything a plan recorded, in its order.
     pub fn replay(&self, plan: &Plan) -> Result<(), Error> {
         self.must_run("replay a plan")?;
@@ -339,6 +336,14 @@ impl Gpu {
         if self.stream.recording.is_some() { Err(Error::Recording(what)) } else { Ok(()) }
     }
 
+    /// Whether a tensor like this is small enough for a buffer of the device, and for a kernel to bind.
+    pub fn fits(&self, spec: &TensorSpec) -> bool {
+        let limits = self.limits();
+        let bytes = spec.len() as u64 * 4;
+        spec.check("tensor", "a tensor").is_ok()
+            && bytes <= limits.max_buffer_size.min(limits.max_storage_buffer_binding_size)
+    }
+
     /// A tensor with arbitrary contents.
     pub fn empty(&self, spec: &TensorSpec) -> Result<Tensor, Error> {
         self.empty_named(spec, &|| spec.to_string())
@@ -347,9 +352,12 @@ impl Gpu {
     /// A tensor with arbitrary contents. The name appears where memory runs out.
     pub fn empty_named(&self, spec: &TensorSpec, name: &dyn Fn() -> String) -> Result<Tensor, Error> {
         spec.check("tensor", "a tensor")?;
-        let buffer = Arc::new(self.stream.pool.take(&self.inner.device, spec.len(), name)?);
-        let tensor = Tensor { spec: spec.clone(), buffer, offset: 0, slack: 0 };
-        if self.inner.poison && self.stream.recording.is_none() {
+        let (pool, device) = (&self.stream.pool, &self.inner.device);
+        if self.stream.recording.is_some() {
+            return Ok(Tensor::new(spec, pool.promise(device, spec.len(), name)?));
+        }
+        let tensor = Tensor::new(spec, pool.take(device, spec.len(), name)?);
+        if self.inner.poison {
             self.write_words(&tensor, &vec![POISON; spec.len()])?;
         }
         Ok(tensor)
@@ -380,7 +388,7 @@ impl Gpu {
         self.must_run("upload")?;
         // A queue write runs before the next submission: what was recorded so far must go first.
         self.submit()?;
-        self.inner.queue.write_buffer(&tensor.buffer.raw, tensor.offset, bytemuck::cast_slice(words));
+        self.inner.queue.write_buffer(tensor.buffer.raw()?, tensor.offset, bytemuck::cast_slice(words));
         Ok(())
     }
 
@@ -396,7 +404,7 @@ impl Gpu {
         self.submit()?;
         let bytes = tensor.spec.len() as u64 * 4;
         let encoder = self.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let bytes = self.download(encoder, &tensor.buffer.raw, tensor.offset, bytes).await?;
+        let bytes = self.download(encoder, tensor.buffer.raw()?, tensor.offset, bytes).await?;
         Ok(bytemuck::pod_collect_to_vec(&bytes))
     }
 
@@ -415,8 +423,10 @@ impl Gpu {
                 bytes <= MOST
             };
             let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
-            let parts: Vec<_> =
-                now.iter().map(|tensor| (&tensor.buffer.raw, tensor.offset, tensor.spec.len() as u64 * 4)).collect();
+            let parts: Vec<_> = now
+                .iter()
+                .map(|tensor| Ok((tensor.buffer.raw()?, tensor.offset, tensor.spec.len() as u64 * 4)))
+                .collect::<Result<_, Error>>()?;
             let encoder = self.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             let words: Vec<u32> = bytemuck::pod_collect_to_vec(&self.download_all(encoder, &parts).await?);
             let mut words = words.as_slice();
@@ -619,12 +629,45 @@ impl Gpu {
     /// Records one direction of an operation with the row that [`Gpu::select`] picks. Arguments
     /// come in the order of the signature.
     pub fn run(&self, op: &dyn Operation, direction: Direction, args: &[&Tensor]) -> Result<(), Error> {
-        self.launch(self.select(op, direction)?, op, args)
+        let row = self.select(op, direction)?;
+        match &self.stream.recording {
+            Some(recording) => self.record(recording, op, direction, None, args),
+            None => self.launch(row, op, args),
+        }
     }
 
     /// Records a launch of this row. Arguments come in the order of the signature of the row's
     /// direction.
     pub fn launch(&self, row: &'static dyn Row, op: &dyn Operation, args: &[&Tensor]) -> Result<(), Error> {
+        if let Some(recording) = &self.stream.recording {
+            row.accepts(op)?;
+            self.compiled(row)?;
+            return self.record(recording, op, row.direction(), Some(row), args);
+        }
+        let dispatches = self.encode(row, op, args)?;
+        let mut pending = lock(&self.stream.pending);
+        pending.extend(dispatches);
+        let full = pending.len() >= BATCH;
+        drop(pending);
+        if full { self.submit() } else { Ok(()) }
+    }
+
+    fn record(
+        &self,
+        recording: &Mutex<Vec<Node>>,
+        op: &dyn Operation,
+        direction: Direction,
+        row: Option<&'static dyn Row>,
+        args: &[&Tensor],
+    ) -> Result<(), Error> {
+        check_arguments(op.name(), &op.signature(direction), args)?;
+        let args = args.iter().map(|&tensor| tensor.clone()).collect();
+        lock(recording).push(Node { op: op.boxed(), direction, row, args });
+        Ok(())
+    }
+
+    /// The dispatches of a launch, one for each stage.
+    fn encode(&self, row: &'static dyn Row, op: &dyn Operation, args: &[&Tensor]) -> Result<Vec<Dispatch>, Error> {
         let launch = row.launch(op)?;
         let signature = op.signature(row.direction());
         check_arguments(op.name(), &signature, args)?;
@@ -634,11 +677,9 @@ impl Gpu {
         let scratch = launch
             .scratch
             .iter()
-            .map(|scratch| {
-                let name = || format!("{} (scratch of {})", scratch.name, row.id());
-                self.empty_named(&TensorSpec::plain([scratch.words]), &name)
-            })
+            .map(|scratch| self.scratch(scratch.words, &|| format!("{} (scratch of {})", scratch.name, row.id())))
             .collect::<Result<Vec<_>, _>>()?;
+        let mut dispatches = Vec::with_capacity(launch.grids.len());
 
         for (index, (stage, grid)) in compiled.stages.iter().zip(&launch.grids).enumerate() {
             let mut groups = [0_u32; 3];
@@ -661,7 +702,7 @@ impl Gpu {
                         path: row.source().path.into(),
                         message: format!("`{}` is neither an argument nor scratch", binding.name),
                     })?;
-                    tensor.binding()
+                    tensor.binding()?
                 };
                 let size = buffer.size.map_or(0, std::num::NonZero::get);
                 key.buffers.push((buffer.buffer.clone(), buffer.offset, size));
@@ -688,20 +729,18 @@ impl Gpu {
             let (pipeline, bind_group) = (stage.pipeline.clone(), bind_group.clone());
             let dispatch = Dispatch { row: row.id(), stage: index, flops, bytes, pipeline, bind_group, groups };
             drop(bind_groups);
-            lock(&self.stream.pending).push(dispatch);
+            dispatches.push(dispatch);
         }
-        if let Some(kept) = &self.stream.recording {
-            // The recording's own tensors live in its pool, where they give way to one another.
-            let mut kept = lock(kept);
-            for tensor in args.iter().filter(|tensor| !tensor.buffer.is_from(&self.stream.pool)) {
-                if !kept.iter().any(|kept| Arc::ptr_eq(&kept.buffer, &tensor.buffer)) {
-                    kept.push((*tensor).clone());
-                }
-            }
-            return Ok(());
+        Ok(dispatches)
+    }
+
+    /// Memory for the length of one launch.
+    fn scratch(&self, words: usize, name: &dyn Fn() -> String) -> Result<Tensor, Error> {
+        let spec = TensorSpec::plain([words]);
+        match self.stream.recording {
+            Some(_) => Ok(Tensor::new(&spec, self.stream.pool.take(&self.inner.device, words, name)?)),
+            None => self.empty_named(&spec, name),
         }
-        let full = lock(&self.stream.pending).len() >= BATCH;
-        if full { self.submit() } else { Ok(()) }
     }
 
     /// The uniform buffer with these bytes. Problem sizes repeat every step, so there are few.
@@ -808,35 +847,6 @@ impl Gpu {
         self.inner
             .device
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(label), entries: &entries })
-    }
-}
-
-/// Launches that were recorded once and are replayed as often as wanted, with nothing selected,
-/// allocated, uploaded or read on the way.
-///
-/// Tensors that the recording dropped on its way share memory, as far as their lives do not overlap;
-/// tensors of others that it used are kept alive.
-#[derive(Debug)]
-pub struct Plan {
-    dispatches: Vec<Dispatch>,
-    tensors: Vec<Tensor>,
-    pool: Arc<Pool>,
-}
-
-impl Plan {
-    /// Dispatches of one replay.
-    pub fn dispatches(&self) -> usize {
-        self.dispatches.len()
-    }
-
-    /// Bytes of device memory that the recording allocated.
-    pub fn allocated_bytes(&self) -> u64 {
-        self.pool.allocated()
-    }
-
-    /// Tensors of others that are kept alive.
-    pub fn tensors(&self) -> usize {
-        self.tensors.len()
     }
 }
 

@@ -26,7 +26,7 @@ pub mod tuned;
 pub use adapter::{Wish, adapters};
 pub use edited::edited;
 pub use error::Error;
-pub use gpu::{Clock, Gpu, Options, Plan, Sample, Timing};
+pub use gpu::{Clock, Fusion, Gpu, Options, Plan, Sample, Timing};
 pub use kernel::{Kernel, Needs, Overrides, Prefer, Row, Scratch, Source, Stage, Summation, Table, custom};
 pub use measure::{ClockKind, Measured, Percentiles};
 pub use memory::Tensor;

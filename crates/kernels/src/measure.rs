@@ -184,7 +184,7 @@ pub async fn measure(
         let args = problem.upload(gpu, op, direction)?;
         recorder.launch(row, op, &args.iter().collect::<Vec<&Tensor>>())?;
     }
-    let plan = recorder.plan();
+    let plan = recorder.plan(crate::Fusion::Off)?;
     let series = series(gpu, &plan, copies as usize, settings, clock).await?;
     verify("after").await?;
     let Series { device, wall, samples, launches } = series;

@@ -5,7 +5,7 @@ use crate::gpu::{lock, now_or_never};
 use reference::TensorSpec;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 /// The buffers nobody holds, by size. A training step asks for the same sizes in the same order
 /// every time, so after the first step it allocates nothing, and even gets the same buffers.
@@ -93,6 +93,19 @@ impl Pool {
         words: usize,
         name: &dyn Fn() -> String,
     ) -> Result<Buffer, Error> {
+        let mut buffer = self.promise(device, words, name)?;
+        buffer.provide(device, name)?;
+        buffer.returns = true;
+        Ok(buffer)
+    }
+
+    /// A buffer that has no memory yet: who plans its life provides it.
+    pub(crate) fn promise(
+        self: &Arc<Self>,
+        device: &wgpu::Device,
+        words: usize,
+        name: &dyn Fn() -> String,
+    ) -> Result<Buffer, Error> {
         let limits = device.limits();
         let limit = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
         // Rounded up so that neighbouring sizes (a last, smaller batch) can share.
@@ -100,39 +113,46 @@ impl Pool {
         if bytes > limit {
             return Err(Error::BufferTooLarge { name: name(), bytes, limit });
         }
-        let reused = lock(&self.free).get_mut(&bytes).and_then(Vec::pop);
-        let raw = match reused {
-            Some(raw) => raw,
-            None => {
-                let name = name();
-                if self.account.allocated().saturating_add(bytes) > self.account.limit {
-                    return Err(self.account.out_of_memory(&name, bytes));
-                }
-                let scope = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-                let raw = device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some(&name),
-                    size: bytes,
-                    usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-                    mapped_at_creation: false,
-                });
-                if now_or_never(scope.pop()).flatten().is_some() {
-                    return Err(self.account.out_of_memory(&name, bytes));
-                }
-                self.allocated.fetch_add(bytes, Ordering::Relaxed);
-                let mut names = lock(&self.names);
-                let sum = names.entry(name).or_default();
-                *sum = (sum.0 + 1, sum.1 + bytes);
-                raw
-            }
-        };
-        Ok(Buffer { raw, pool: Arc::clone(self) })
+        Ok(Buffer { raw: OnceLock::new(), bytes, returns: false, pool: Arc::clone(self) })
+    }
+
+    fn raw(&self, device: &wgpu::Device, bytes: u64, name: &dyn Fn() -> String) -> Result<wgpu::Buffer, Error> {
+        if let Some(raw) = lock(&self.free).get_mut(&bytes).and_then(Vec::pop) {
+            return Ok(raw);
+        }
+        let name = name();
+        if self.account.allocated().saturating_add(bytes) > self.account.limit {
+            return Err(self.account.out_of_memory(&name, bytes));
+        }
+        let scope = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let raw = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(&name),
+            size: bytes,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        if now_or_never(scope.pop()).flatten().is_some() {
+            return Err(self.account.out_of_memory(&name, bytes));
+        }
+        self.allocated.fetch_add(bytes, Ordering::Relaxed);
+        let mut names = lock(&self.names);
+        let sum = names.entry(name).or_default();
+        *sum = (sum.0 + 1, sum.1 + bytes);
+        Ok(raw)
+    }
+
+    fn give(&self, raw: wgpu::Buffer) {
+        lock(&self.free).entry(raw.size()).or_default().push(raw);
     }
 }
 
 /// A buffer on loan from the pool.
 #[derive(Debug)]
 pub(crate) struct Buffer {
-    pub(crate) raw: wgpu::Buffer,
+    raw: OnceLock<wgpu::Buffer>,
+    bytes: u64,
+    /// Whether the memory returns to the pool when nobody holds the buffer any more.
+    returns: bool,
     pool: Arc<Pool>,
 }
 
@@ -140,14 +160,35 @@ impl Buffer {
     pub(crate) fn is_from(&self, pool: &Arc<Pool>) -> bool {
         Arc::ptr_eq(&self.pool, pool)
     }
+
+    /// The memory; an error if it was only promised so far.
+    pub(crate) fn raw(&self) -> Result<&wgpu::Buffer, Error> {
+        self.raw.get().ok_or(Error::Recording("use a tensor that its plan has no memory for"))
+    }
+
+    /// Keeps a promise.
+    pub(crate) fn provide(&self, device: &wgpu::Device, name: &dyn Fn() -> String) -> Result<(), Error> {
+        if self.raw.get().is_none() {
+            let _ = self.raw.set(self.pool.raw(device, self.bytes, name)?);
+        }
+        Ok(())
+    }
+
+    /// Lets the memory of a kept promise serve the next one, once nothing recorded later uses it.
+    pub(crate) fn reuse(&self) {
+        if let Some(raw) = self.raw.get().filter(|_| !self.returns) {
+            self.pool.give(raw.clone());
+        }
+    }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
         // Commands recorded so far still use it. Whoever takes it next records later, and the
         // queue runs in order.
-        let mut free = lock(&self.pool.free);
-        free.entry(self.raw.size()).or_default().push(self.raw.clone());
+        if let Some(raw) = self.raw.take().filter(|_| self.returns) {
+            self.pool.give(raw);
+        }
     }
 }
 
@@ -163,6 +204,10 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    pub(crate) fn new(spec: &TensorSpec, buffer: Buffer) -> Self {
+        Self { spec: spec.clone(), buffer: Arc::new(buffer), offset: 0, slack: 0 }
+    }
+
     /// Type, layout, dimensions.
     pub fn spec(&self) -> &TensorSpec {
         &self.spec
@@ -187,11 +232,22 @@ impl Tensor {
         Ok(Self { spec, buffer: Arc::clone(&self.buffer), offset: self.offset + offset as u64 * 4, slack })
     }
 
-    pub(crate) fn binding(&self) -> wgpu::BufferBinding<'_> {
-        wgpu::BufferBinding {
-            buffer: &self.buffer.raw,
+    /// A tensor that lies inside this one, from word `offset` on, which must be a multiple of 64: kernels get no more
+    /// than it.
+    pub fn part(&self, offset: usize, spec: TensorSpec) -> Result<Self, Error> {
+        Ok(Self { slack: 0, ..self.within(offset, spec)? })
+    }
+
+    pub(crate) fn binding(&self) -> Result<wgpu::BufferBinding<'_>, Error> {
+        Ok(wgpu::BufferBinding {
+            buffer: self.buffer.raw()?,
             offset: self.offset,
             size: std::num::NonZeroU64::new((self.spec.len() + self.slack) as u64 * 4),
-        }
+        })
+    }
+
+    /// Whether both are the same tensor, not only equal.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.buffer, &other.buffer) && self.offset == other.offset
     }
 }

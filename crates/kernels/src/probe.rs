@@ -450,7 +450,7 @@ async fn run(
     }
     let recorder = gpu.recorder();
     recorder.launch(row, op, &args.iter().collect::<Vec<_>>())?;
-    let plan = recorder.plan();
+    let plan = recorder.plan(crate::Fusion::Off)?;
     let settings = Settings {
         samples: 9,
         submission: Duration::from_millis(4),

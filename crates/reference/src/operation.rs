@@ -95,7 +95,7 @@ pub enum Domain {
 }
 
 /// What an operation's author writes. Implementing it gives [`Operation`].
-pub trait Contract: fmt::Debug + Any + Send + Sync {
+pub trait Contract: Clone + fmt::Debug + Any + Send + Sync {
     /// The operation's name, the first part of a kernel id.
     const NAME: &'static str;
 
@@ -164,6 +164,8 @@ pub trait Operation: fmt::Debug + Any + Send + Sync {
     fn domain(&self, arg: &str) -> Domain;
     /// For recovering the descriptor's own type.
     fn as_any(&self) -> &dyn Any;
+    /// A copy, to keep.
+    fn boxed(&self) -> Box<dyn Operation>;
 }
 
 impl<O: Contract> Operation for O {
@@ -206,6 +208,9 @@ impl<O: Contract> Operation for O {
     }
     fn as_any(&self) -> &dyn Any {
         self
+    }
+    fn boxed(&self) -> Box<dyn Operation> {
+        Box::new(self.clone())
     }
 }
 

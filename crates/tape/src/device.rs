@@ -31,6 +31,31 @@ impl Tensor {
     pub fn spec(&self) -> &TensorSpec {
         &self.spec
     }
+
+    /// Whether both are the same tensor, not only equal.
+    pub fn is(&self, other: &Self) -> bool {
+        match (&self.storage, &other.storage) {
+            (Storage::Gpu(a), Storage::Gpu(b)) => a.is(b),
+            (Storage::Host(a), Storage::Host(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+/// Tensors that lie next to each other on the device, so that what is done to every element of all of them can be done
+/// in one launch.
+#[derive(Clone, Debug)]
+pub struct Arena {
+    /// All of them as one, with zeros between them; `None` where the device keeps tensors apart.
+    pub(crate) whole: Option<Tensor>,
+    pub(crate) parts: Vec<Tensor>,
+}
+
+impl Arena {
+    /// The tensors, in the order of their specs.
+    pub fn parts(&self) -> &[Tensor] {
+        &self.parts
+    }
 }
 
 impl Device {
@@ -55,6 +80,34 @@ impl Device {
     pub fn zeros(&self, spec: &TensorSpec) -> Result<Tensor, Error> {
         spec.check("tensor", "a tensor")?;
         self.upload(spec, Array::zeros(spec))
+    }
+
+    /// Tensors of zeros, next to each other. The name appears where memory runs out.
+    pub fn arena(&self, specs: &[TensorSpec], name: &str) -> Result<Arena, Error> {
+        /// Where a binding may begin, in words.
+        const ALIGNMENT: usize = 64;
+        let mut offsets = Vec::with_capacity(specs.len());
+        let mut words = 0;
+        for spec in specs {
+            offsets.push(words);
+            words += spec.len().next_multiple_of(ALIGNMENT);
+        }
+        let whole = TensorSpec::plain([words.max(1)]);
+        let whole = match self {
+            Self::Gpu(gpu) if gpu.fits(&whole) => self.upload_named(&whole, Array::zeros(&whole), name)?,
+            _ => {
+                let zeros = |spec: &TensorSpec| self.upload_named(spec, Array::zeros(spec), name);
+                return Ok(Arena { whole: None, parts: specs.iter().map(zeros).collect::<Result<_, _>>()? });
+            }
+        };
+        let mut parts = Vec::with_capacity(specs.len());
+        for (spec, offset) in specs.iter().zip(offsets) {
+            if let Storage::Gpu(memory) = &whole.storage {
+                let storage = Storage::Gpu(memory.part(offset, spec.clone())?);
+                parts.push(Tensor { spec: spec.clone(), storage });
+            }
+        }
+        Ok(Arena { whole: Some(whole), parts })
     }
 
     /// A tensor with these contents, in the host layout.
@@ -154,7 +207,7 @@ impl Device {
         let Self::Gpu(gpu) = self else { return Ok(None) };
         let recorder = gpu.recorder();
         step(&Self::Gpu(recorder.clone()))?;
-        Ok(Some(recorder.plan()))
+        Ok(Some(recorder.plan(kernels::Fusion::On).map_err(Error::from)?))
     }
 
     /// Runs what was recorded once more.

@@ -13,7 +13,7 @@ mod optimizer;
 mod tape;
 
 pub use clip::{clip_norm, clip_value};
-pub use device::{Device, Tensor};
+pub use device::{Arena, Device, Tensor};
 pub use error::Error;
 pub use optimizer::Optimizer;
 pub use tape::{Gradients, Tape, Var};

@@ -51,12 +51,22 @@ struct Node {
 pub struct Gradients {
     /// With the node, counted from the first, that contributed first.
     by_value: HashMap<usize, (Tensor, usize)>,
+    /// Where the first contribution is to be written, for values that have such a place.
+    places: HashMap<usize, Tensor>,
 }
 
 impl Gradients {
     /// The gradient of the loss by this value; `None` if the loss does not depend on it.
     pub fn get(&self, value: &Var) -> Option<&Tensor> {
         self.by_value.get(&value.id).map(|(gradient, _)| gradient)
+    }
+}
+
+impl Gradients {
+    /// The place for the first contribution to a value's gradient. A node that uses the value twice has two.
+    fn place(&mut self, node: &Node, value: &Var) -> Option<Tensor> {
+        let uses = node.args.iter().filter(|(_, arg)| arg.id == value.id).count();
+        if uses == 1 && !self.by_value.contains_key(&value.id) { self.places.remove(&value.id) } else { None }
     }
 }
 
@@ -138,7 +148,21 @@ impl Tape {
     /// Like [`Tape::backward`] from any value, given the gradient `upstream` of whatever follows by
     /// it. A training loop keeps its `1` on the device and hands it in here, to upload nothing.
     pub fn backward_from(&self, value: &Var, upstream: &Tensor) -> Result<Gradients, Error> {
-        let mut gradients = Gradients { by_value: HashMap::from([(value.id, (upstream.clone(), usize::MAX))]) };
+        self.backward_into(value, upstream, [])
+    }
+
+    /// Like [`Tape::backward_from`], writing the gradients of some values to the tensors given with them where that
+    /// can be done without a copy: ask [`Gradients::get`] where they are.
+    pub fn backward_into<'a>(
+        &self,
+        value: &Var,
+        upstream: &Tensor,
+        places: impl IntoIterator<Item = (&'a Var, &'a Tensor)>,
+    ) -> Result<Gradients, Error> {
+        let by_value = HashMap::from([(value.id, (upstream.clone(), usize::MAX))]);
+        let fits = |(value, place): &(&Var, &Tensor)| value.spec() == place.spec();
+        let places = places.into_iter().filter(fits).map(|(value, place)| (value.id, place.clone())).collect();
+        let mut gradients = Gradients { by_value, places };
         for (number, node) in self.nodes.borrow().iter().enumerate().rev() {
             // Not removed: the caller may ask for an intermediate value's gradient.
             if let Some((upstream, _)) = gradients.by_value.get(&node.output.1).cloned() {
@@ -180,9 +204,10 @@ impl Tape {
             let mut tensors = Vec::with_capacity(signature.len());
             for arg in &signature {
                 tensors.push(match (arg.access, known.get(arg.name)) {
-                    (Access::Write, _) => {
-                        self.device.empty_named(&arg.spec, &|| format!("{}.{}", op.name(), arg.name))?
-                    }
+                    (Access::Write, _) => match wanted(arg.name).and_then(|(_, value)| gradients.place(node, value)) {
+                        Some(place) => place,
+                        None => self.device.empty_named(&arg.spec, &|| format!("{}.{}", op.name(), arg.name))?,
+                    },
                     (_, Some(tensor)) => tensor.clone(),
                     (_, None) => {
                         let direction = direction.name();

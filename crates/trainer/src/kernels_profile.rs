@@ -87,7 +87,7 @@ impl Profile {
         let plan = with_step(gpu, recipe, async |step| {
             let recorder = gpu.recorder();
             step.run(&Device::Gpu(recorder.clone()), recipe.train.batch_size)?;
-            Ok(recorder.plan())
+            Ok(recorder.plan(kernels::Fusion::On)?)
         })
         .await?;
 

@@ -4,13 +4,15 @@ use crate::network::{Layer, Network};
 use crate::recipe::Loss;
 use reference::Array;
 use reference::ops::BatchNormMode;
-use tape::{Device, Error, Gradients, Tape, Tensor, Var};
+use tape::{Arena, Device, Error, Gradients, Tape, Tensor, Var};
 
 /// A network with its parameters on a device.
 #[derive(Debug)]
 pub struct Model {
     network: Network,
     parameters: Vec<Tensor>,
+    /// Those that are trained, next to each other.
+    trained: Arena,
 }
 
 /// How layers behave that differ between training and use.
@@ -39,13 +41,22 @@ pub struct Forward {
 impl Model {
     /// Puts parameter values, in the order of [`Network::parameters`], on a device.
     pub fn new(device: &Device, network: Network, values: Vec<Vec<f32>>) -> Result<Self, Error> {
-        let parameters = network
-            .parameters()
-            .iter()
-            .zip(values)
-            .map(|(parameter, values)| device.upload_named(&parameter.spec, Array::Real(values), &parameter.name))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { network, parameters })
+        let specs = network.parameters();
+        let trained: Vec<_> = specs.iter().filter(|parameter| parameter.trainable).map(|p| p.spec.clone()).collect();
+        let trained = device.arena(&trained, "parameters")?;
+        let mut parts = trained.parts().iter();
+        let mut parameters = Vec::with_capacity(specs.len());
+        for (parameter, values) in specs.iter().zip(values) {
+            let values = Array::Real(values);
+            parameters.push(match parameter.trainable.then(|| parts.next()).flatten() {
+                Some(part) => {
+                    device.write(part, values)?;
+                    part.clone()
+                }
+                None => device.upload_named(&parameter.spec, values, &parameter.name)?,
+            });
+        }
+        Ok(Self { network, parameters, trained })
     }
 
     /// Its layers and names.
@@ -62,6 +73,21 @@ impl Model {
     pub fn trainable(&self) -> Vec<Tensor> {
         let all = self.network.parameters().iter().zip(&self.parameters);
         all.filter(|(parameter, _)| parameter.trainable).map(|(_, tensor)| tensor.clone()).collect()
+    }
+
+    /// The parameters that an optimiser changes, next to each other.
+    pub fn trained(&self) -> &Arena {
+        &self.trained
+    }
+
+    /// Pairs the trainable parameters of a forward pass with tensors in their order.
+    pub fn places<'a>(
+        &'a self,
+        forward: &'a Forward,
+        tensors: &'a [Tensor],
+    ) -> impl Iterator<Item = (&'a Var, &'a Tensor)> {
+        let all = self.network.parameters().iter().zip(&forward.parameters);
+        all.filter(|(parameter, _)| parameter.trainable).map(|(_, var)| var).zip(tensors)
     }
 
     /// Waits for the parameters' values.

@@ -32,7 +32,7 @@ impl<'a> Step<'a> {
         visit: &'a Visit,
     ) -> Result<Self, Error> {
         let optimizer =
-            Optimizer::new(device, &model.trainable(), |spec| recipe.optimizer.update(spec).map_err(Error::from))?;
+            Optimizer::of_arena(device, model.trained(), |spec| recipe.optimizer.update(spec).map_err(Error::from))?;
         let one = device.upload(&TensorSpec::plain([1]), Array::Real(vec![1.0]))?;
         let rates = device.zeros(&TensorSpec::plain([4]))?;
         Ok(Self { recipe, model, images, visit, optimizer, one, rates })
@@ -54,7 +54,8 @@ impl<'a> Step<'a> {
         let pass = Pass { batch_norm: BatchNormMode::Training, dropout: Some(&self.visit.counter) };
         let forward = self.model.forward_seen(&tape, &x, pass, seen)?;
         let (loss, metrics) = Model::loss(&tape, &self.recipe.loss, &forward.logits, &labels)?;
-        let gradients = tape.backward_from(&loss, &self.one)?;
+        let places = self.model.places(&forward, self.optimizer.gradients().unwrap_or_default());
+        let gradients = tape.backward_into(&loss, &self.one, places)?;
         Ok(Derived { forward, loss, metrics, gradients })
     }
 

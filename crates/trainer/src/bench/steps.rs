@@ -66,7 +66,7 @@ pub async fn time(gpu: &Gpu, recipe: &Recipe, settings: &Settings) -> anyhow::Re
         let device = Device::Gpu(gpu.clone());
         let recorder = gpu.recorder();
         step.run(&Device::Gpu(recorder.clone()), batch)?;
-        let plan = recorder.plan();
+        let plan = recorder.plan(kernels::Fusion::On)?;
         let replayed = series(gpu, &plan, 1, settings, &|| begin.elapsed()).await?;
 
         let replay = || Ok(gpu.replay(&plan)?);

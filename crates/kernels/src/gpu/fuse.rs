@@ -1,0 +1,217 @@
+//! Rules that replace neighbouring launches of a recording by one.
+//!
+//! A rule looks for a tensor that one launch writes and one other launch reads, and that nobody outside of the recording
+//! holds; it replaces both by an operation that is defined as their chain. The fused kernel is the one of the algorithm
+//! that the unfused launch would have run, and sums in its order, so a plan gives the bits of the eager tape. Where there
+//! is none, nothing is fused.
+
+use super::Gpu;
+use super::plan::Node;
+use crate::memory::Tensor;
+use reference::ops::{
+    Conv2d, Conv2dRelu, Conv2dReluMaxPool2d, Dense, DenseRelu, DenseWeightBias, MaxPool2d, MaxPool2dRelu, Relu,
+    SoftmaxCrossEntropy, SoftmaxCrossEntropyWithGradient,
+};
+use reference::{Access, Direction, Operation};
+use std::any::Any;
+use std::sync::Arc;
+
+/// Applies every rule wherever it fits.
+pub(super) fn fuse(gpu: &Gpu, nodes: Vec<Node>) -> Vec<Node> {
+    let mut graph = Graph { gpu, nodes: nodes.into_iter().map(Some).collect() };
+    // The backward pass first: it lets go of the activations that the forward pass can then keep to itself.
+    let rules = [
+        Graph::max_pool2d_relu_backward,
+        Graph::conv2d_relu_max_pool2d,
+        Graph::conv2d_relu,
+        Graph::dense_relu,
+        Graph::dense_weight_bias,
+        Graph::softmax_cross_entropy_with_gradient,
+    ];
+    for rule in rules {
+        for index in 0..graph.nodes.len() {
+            if let Some(Merge { gone, into, node }) = rule(&graph, index) {
+                gone.into_iter().for_each(|index| graph.nodes[index] = None);
+                graph.nodes[into] = Some(node);
+            }
+        }
+    }
+    graph.nodes.into_iter().flatten().collect()
+}
+
+/// `node` takes the place of node `into`, and those that are `gone` go.
+struct Merge {
+    gone: Vec<usize>,
+    into: usize,
+    node: Node,
+}
+
+struct Graph<'a> {
+    gpu: &'a Gpu,
+    /// `None` where a launch was merged into another.
+    nodes: Vec<Option<Node>>,
+}
+
+impl Graph<'_> {
+    /// The node here, if it is this direction of this operation and was not chosen by hand.
+    fn node<O: Any>(&self, index: usize, direction: Direction) -> Option<(&O, &Node)> {
+        let node = self.nodes.get(index)?.as_ref()?;
+        let op = node.op.as_any().downcast_ref()?;
+        (node.direction == direction && node.row.is_none()).then_some((op, node))
+    }
+
+    /// The nodes that use a tensor, in order.
+    fn uses(&self, tensor: &Tensor) -> Vec<usize> {
+        let uses = |node: &Node| node.args.iter().any(|arg| arg.is(tensor));
+        (0..self.nodes.len()).filter(|&index| self.nodes[index].as_ref().is_some_and(uses)).collect()
+    }
+
+    /// Whether nobody outside of the recording holds a tensor.
+    fn is_private(&self, tensor: &Tensor) -> bool {
+        let args = self.nodes.iter().flatten().flat_map(|node| &node.args);
+        let held = args.filter(|arg| Arc::ptr_eq(&arg.buffer, &tensor.buffer)).count();
+        tensor.buffer.is_from(&self.gpu.stream.pool) && Arc::strong_count(&tensor.buffer) == held
+    }
+
+    /// The only node that reads what node `index` writes as `name`, if nobody else can see it.
+    fn only_reader(&self, index: usize, name: &str) -> Option<usize> {
+        let tensor = self.nodes.get(index)?.as_ref()?.arg(name)?;
+        match self.uses(tensor)[..] {
+            [writer, reader] if writer == index && self.is_private(tensor) => Some(reader),
+            _ => None,
+        }
+    }
+
+    /// A launch of `op` with these arguments in place of the one at `like`, if there is a kernel of the same algorithm,
+    /// which then sums in the same order, and if that is more than `naive`.
+    fn launch(
+        &self,
+        like: usize,
+        op: impl Operation,
+        direction: Direction,
+        args: &[(&str, Option<&Tensor>)],
+    ) -> Option<Node> {
+        let like = self.nodes.get(like)?.as_ref()?;
+        let like = self.gpu.select(&*like.op, like.direction).ok()?;
+        let algorithm = like.id().rsplit('.').next().filter(|algorithm| *algorithm != "naive")?;
+        let id = format!("{}.{}.{algorithm}", op.name(), direction.name());
+        let row = crate::ops::all().iter().find(|row| row.id() == id)?;
+        self.gpu.supports(&**row).and_then(|()| row.accepts(&op)).ok()?;
+        let by_name = |name| args.iter().find(|(arg, _)| *arg == name).and_then(|(_, tensor)| tensor.cloned());
+        let args = op.signature(direction).iter().map(|arg| by_name(arg.name)).collect::<Option<_>>()?;
+        Some(Node { op: Box::new(op), direction, row: Some(&**row), args })
+    }
+
+    /// Merges the first of `gone` into the later node `into`, unless something between them changes what it reads.
+    fn later(&self, gone: &[usize], into: usize, node: Node) -> Option<Merge> {
+        let &from = gone.first()?;
+        let reads = self.nodes.get(from)?.as_ref()?;
+        let disturbs = |between: &Node| {
+            between
+                .signature()
+                .iter()
+                .zip(&between.args)
+                .any(|(arg, tensor)| arg.access != Access::Read && reads.args.iter().any(|read| read.is(tensor)))
+        };
+        let others = (from + 1..into).filter(|index| !gone.contains(index));
+        let disturbed = others.filter_map(|index| self.nodes[index].as_ref()).any(disturbs);
+        (from < into && !disturbed).then(|| Merge { gone: gone.to_vec(), into, node })
+    }
+
+    /// max_pool2d backward, relu backward: max_pool2d_relu backward. The gradient goes where the maximum stood, if that
+    /// was above 0: whether it was, the pooled value tells as well as the activation it came from.
+    fn max_pool2d_relu_backward(&self, pool: usize) -> Option<Merge> {
+        let (op, upper) = self.node::<MaxPool2d>(pool, Direction::BwdInput)?;
+        let relu = self.only_reader(pool, "dx")?;
+        let (_, lower) = self.node::<Relu>(relu, Direction::BwdInput)?;
+        let (activation, argmax) = (lower.arg("y")?, upper.arg("argmax")?);
+        let pooled = self.uses(argmax).into_iter().find_map(|index| {
+            let (_, node) = self.node::<MaxPool2d>(index, Direction::Fwd)?;
+            let same = node.arg("argmax")?.is(argmax) && node.arg("x")?.is(activation);
+            if same { node.arg("y") } else { None }
+        })?;
+        let op = MaxPool2dRelu { pool: op.clone() };
+        let args = [("dy", upper.arg("dy")), ("argmax", Some(argmax)), ("y", Some(pooled)), ("dx", lower.arg("dx"))];
+        self.later(&[pool], relu, self.launch(pool, op, Direction::BwdInput, &args)?)
+    }
+
+    /// conv2d, relu, max_pool2d: conv2d_relu_max_pool2d.
+    fn conv2d_relu_max_pool2d(&self, conv: usize) -> Option<Merge> {
+        let (op, first) = self.node::<Conv2d>(conv, Direction::Fwd)?;
+        let relu = self.only_reader(conv, "y")?;
+        self.node::<Relu>(relu, Direction::Fwd)?;
+        let pool = self.only_reader(relu, "y")?;
+        let (pooling, last) = self.node::<MaxPool2d>(pool, Direction::Fwd)?;
+        let op = Conv2dReluMaxPool2d { conv: op.clone(), pool: pooling.clone() };
+        let args = [
+            ("x", first.arg("x")),
+            ("weight", first.arg("weight")),
+            ("bias", first.arg("bias")),
+            ("y", last.arg("y")),
+            ("argmax", last.arg("argmax")),
+        ];
+        self.later(&[conv, relu], pool, self.launch(conv, op, Direction::Fwd, &args)?)
+    }
+
+    /// conv2d, relu: conv2d_relu.
+    fn conv2d_relu(&self, conv: usize) -> Option<Merge> {
+        let (op, _) = self.node::<Conv2d>(conv, Direction::Fwd)?;
+        self.behind_relu(conv, Conv2dRelu { conv: op.clone() })
+    }
+
+    /// dense, relu: dense_relu.
+    fn dense_relu(&self, dense: usize) -> Option<Merge> {
+        let (op, _) = self.node::<Dense>(dense, Direction::Fwd)?;
+        self.behind_relu(dense, DenseRelu { dense: op.clone() })
+    }
+
+    fn behind_relu(&self, index: usize, op: impl Operation) -> Option<Merge> {
+        let relu = self.only_reader(index, "y")?;
+        let (_, last) = self.node::<Relu>(relu, Direction::Fwd)?;
+        let first = self.nodes.get(index)?.as_ref()?;
+        let args =
+            [("x", first.arg("x")), ("weight", first.arg("weight")), ("bias", first.arg("bias")), ("y", last.arg("y"))];
+        self.later(&[index], relu, self.launch(index, op, Direction::Fwd, &args)?)
+    }
+
+    /// The gradients of a dense layer's weights and bias, which read the same `dy`. (Those of a convolution stay apart:
+    /// their fused kernels sum the bias in another order, and gain nothing where it counts.)
+    fn dense_weight_bias(&self, weight: usize) -> Option<Merge> {
+        let (op, first) = self.node::<Dense>(weight, Direction::BwdWeight)?;
+        let dy = first.arg("dy")?;
+        let bias = self.uses(dy).into_iter().find(|&index| self.node::<Dense>(index, Direction::BwdBias).is_some())?;
+        let dbias = self.nodes[bias].as_ref()?.arg("dbias")?;
+        let early = bias < weight || self.uses(dbias).into_iter().any(|index| index < bias);
+        let args = [("x", first.arg("x")), ("dy", Some(dy)), ("dweight", first.arg("dweight")), ("dbias", Some(dbias))];
+        let op = DenseWeightBias { dense: op.clone() };
+        let node = self.launch(weight, op, Direction::BwdWeight, &args)?;
+        (!early).then(|| Merge { gone: vec![bias], into: weight, node })
+    }
+
+    /// The loss and its gradient, which comes early then: what asks for the loss must not wait for it.
+    fn softmax_cross_entropy_with_gradient(&self, loss: usize) -> Option<Merge> {
+        let (op, first) = self.node::<SoftmaxCrossEntropy>(loss, Direction::Fwd)?;
+        let gradient = self.only_reader(loss, "probs")?;
+        let (_, last) = self.node::<SoftmaxCrossEntropy>(gradient, Direction::BwdInput)?;
+        // At the place of the loss the gradient from above must be there already.
+        let upstream = last.arg("dloss")?;
+        let between = self.uses(upstream).into_iter().any(|index| {
+            let written = |node: &Node| {
+                let mut pairs = node.signature().into_iter().zip(&node.args);
+                pairs.any(|(arg, tensor)| arg.access != Access::Read && tensor.is(upstream))
+            };
+            index > loss && self.nodes[index].as_ref().is_some_and(written)
+        });
+        let op = SoftmaxCrossEntropyWithGradient { softmax: op.clone() };
+        let args = [
+            ("x", first.arg("x")),
+            ("labels", first.arg("labels")),
+            ("dloss", Some(upstream)),
+            ("loss", first.arg("loss")),
+            ("metrics", first.arg("metrics")),
+            ("dx", last.arg("dx")),
+        ];
+        let node = self.launch(loss, op, Direction::Fwd, &args)?;
+        (!between).then_some(Merge { gone: vec![gradient], into: loss, node })
+    }
+}
