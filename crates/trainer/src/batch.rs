@@ -1,7 +1,7 @@
 //! Many runs: each in a folder of its own that names it, each by a process of its own, so that one that fails harms no
 //! other and one that was interrupted goes on.
 
-use crate::cli::{Backend, Cli, Device};
+use crate::cli::{Backend, Cli, DataArgs, Device};
 use crate::console;
 use crate::files::{Existing, write_atomically};
 use crate::interrupt::Signal;
@@ -85,9 +85,11 @@ pub enum BatchError {
 }
 
 impl Planned {
-    /// A run of `recipe` below `folder`, in a folder named after recipe, seed and a hash of all that matters.
-    pub fn new(folder: &Path, recipe: Recipe, label: String) -> Self {
-        let name = format!("{}-s{}-{}", recipe.name, recipe.train.seed, &hash(&recipe)[..8]);
+    /// A run of `recipe` below `folder`, in a folder named after recipe, seed and a hash of all that matters. What is
+    /// trained on the stand-in is set apart, so that nobody takes it for the other.
+    pub fn new(folder: &Path, recipe: Recipe, label: String, data: &DataArgs) -> Self {
+        let stand_in = if data.synthetic { "-synthetic" } else { "" };
+        let name = format!("{}-s{}-{}{stand_in}", recipe.name, recipe.train.seed, &hash(&recipe)[..8]);
         let config = folder.join("recipes").join(format!("{name}.toml"));
         Self { folder: folder.join(name), recipe, label, config }
     }
@@ -206,7 +208,8 @@ fn surroundings(cli: &Cli) -> Vec<String> {
     for (given, flag) in [
         (cli.data.offline, "--offline"),
         (cli.data.synthetic, "--synthetic"),
-        (cli.data.no_synthetic, "--no-synthetic"),
+        // The stand-in is used where it is asked for, and not because the data happened to be missing.
+        (!cli.data.synthetic, "--no-synthetic"),
     ] {
         if given {
             flags.push(flag.to_owned());
@@ -254,7 +257,8 @@ mod tests {
     #[test]
     fn folders_are_named_by_what_matters() {
         let recipe = Recipe::find("depth2").unwrap();
-        let folder = |recipe: &Recipe| Planned::new(Path::new("x"), recipe.clone(), String::new()).folder;
+        let folder =
+            |recipe: &Recipe| Planned::new(Path::new("x"), recipe.clone(), String::new(), &DataArgs::default()).folder;
         let mut other = recipe.clone();
         other.description = "other words".to_owned();
         other.reported = Default::default();
@@ -271,7 +275,7 @@ mod tests {
         let words =
             ["trainer", "--no-synthetic", "list", "--device", "gpu", "--backend", "vulkan", "--data-dir", "a b"];
         let cli = Cli::read(words.map(OsString::from)).unwrap();
-        let run = Planned::new(Path::new("x"), Recipe::find("lenet5").unwrap(), String::new());
+        let run = Planned::new(Path::new("x"), Recipe::find("lenet5").unwrap(), String::new(), &cli.data);
         let arguments = run.arguments(&cli);
         assert_eq!(arguments[0], "train");
         assert_eq!(

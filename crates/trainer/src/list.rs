@@ -6,7 +6,7 @@ use serde_json::json;
 
 /// The built-in recipes, by report, as a table or as JSON.
 pub fn list(as_json: bool) -> Result<String, RecipeError> {
-    let mut table = format!("{:<22} {:>10} {:>7} {:>7}  description\n", "recipe", "parameters", "epochs", "test %");
+    let mut table = format!("{:<24} {:>10} {:>7} {:>7}  description\n", "recipe", "parameters", "epochs", "test %");
     let mut entries = Vec::new();
     let mut report = "";
     for built_in in BUILT_IN {
@@ -23,7 +23,7 @@ pub fn list(as_json: bool) -> Result<String, RecipeError> {
         let figures = if reported.test.is_empty() { &reported.validation } else { &reported.test };
         let figure = figures.first().map_or_else(|| "-".to_owned(), |figure| format!("{figure:.2}"));
         let count = thousands(parameters);
-        table += &format!("  {name:<20} {count:>10} {:>7} {figure:>7}  {description}\n", train.epochs);
+        table += &format!("  {name:<22} {count:>10} {:>7} {figure:>7}  {description}\n", train.epochs);
         entries.push(json!({
             "name": name,
             "report": built_in.report,
@@ -58,7 +58,7 @@ mod tests {
             assert!(table.lines().any(|line| line.trim_start().split(' ').next() == Some(built_in.name)), "{table}");
             assert_eq!(json[index]["name"], built_in.name);
         }
-        assert!(table.contains("  lenet5                  136,586      20   92.11  LeNet-5"), "{table}");
+        assert!(table.contains("  lenet5                    136,586      20   92.11  LeNet-5"), "{table}");
         assert_eq!(table.lines().filter(|line| line.starts_with('R')).count(), 5, "{table}");
     }
 }

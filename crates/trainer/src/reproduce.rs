@@ -45,7 +45,7 @@ pub fn reproduce(cli: &Cli, args: &ReproduceArgs) -> anyhow::Result<()> {
         let docs = Path::new("docs/results");
         if docs.is_dir() { docs.to_owned() } else { PathBuf::from("results") }
     });
-    let name = file_name(&adapter.name);
+    let name = file_name(&adapter.name) + if cli.data.synthetic { "-synthetic" } else { "" };
     let (json, markdown) = (out.join(format!("{name}.json")), out.join(format!("{name}.md")));
     fs::create_dir_all(&out).map_err(|error| BatchError::Io { path: out.clone(), error })?;
     let mut results = load(&json)?.unwrap_or(Results { adapter: adapter.clone(), rows: BTreeMap::new() });
@@ -58,7 +58,7 @@ pub fn reproduce(cli: &Cli, args: &ReproduceArgs) -> anyhow::Result<()> {
             .map(|seed| {
                 let mut recipe = scaled.clone();
                 recipe.train.seed = seed;
-                Planned::new(&args.runs.join(&name), recipe, String::new())
+                Planned::new(&args.runs.join(&name), recipe, String::new(), &cli.data)
             })
             .collect();
         let made = batch::make_all(&runs, cli, args.quiet)?;

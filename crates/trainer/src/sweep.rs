@@ -3,7 +3,7 @@
 mod emit;
 
 use crate::batch::{self, BatchError, Outcome, Planned, mean_and_deviation, spread};
-use crate::cli::{Cli, SweepArgs};
+use crate::cli::{Cli, DataArgs, SweepArgs};
 use crate::console;
 use crate::files::{Existing, write_atomically};
 use crate::plain::plain;
@@ -71,7 +71,7 @@ struct Made {
 pub fn sweep(cli: &Cli, args: &SweepArgs) -> anyhow::Result<()> {
     let (sweep, place) = Sweep::find(&args.sweep)?;
     let folder = args.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("sweep-{}", sweep.name)));
-    let runs = sweep.plan(&folder, args, &place)?;
+    let runs = sweep.plan(&folder, args, &cli.data, &place)?;
     if let Some(form) = args.emit {
         for run in &runs {
             run.write_recipe()?;
@@ -141,7 +141,7 @@ impl Sweep {
     }
 
     /// All runs, those of a point one after the other. Everything that can be refused is refused here.
-    fn plan(&self, folder: &Path, args: &SweepArgs, file: &str) -> anyhow::Result<Vec<Planned>> {
+    fn plan(&self, folder: &Path, args: &SweepArgs, data: &DataArgs, file: &str) -> anyhow::Result<Vec<Planned>> {
         let seeds: Vec<u64> = match args.seeds {
             Some(seeds) => (0..seeds.get()).collect(),
             None => self.seeds.clone(),
@@ -169,7 +169,7 @@ impl Sweep {
                     recipe.train.seed = seed;
                     args.overrides.apply(&mut recipe)?;
                     recipe.check()?;
-                    runs.push(Planned::new(folder, recipe, settings.join(" ")));
+                    runs.push(Planned::new(folder, recipe, settings.join(" "), data));
                 }
             }
         }
@@ -351,7 +351,7 @@ size = [{ "train.batch_size" = 32, "train.epochs" = 2 }, { "train.batch_size" = 
     #[test]
     fn a_grid_is_every_combination() {
         let sweep = Sweep::parse(GRID, "grid.toml").unwrap();
-        let runs = sweep.plan(Path::new("x"), &args("r1"), "grid.toml").unwrap();
+        let runs = sweep.plan(Path::new("x"), &args("r1"), &DataArgs::default(), "grid.toml").unwrap();
         assert_eq!(runs.len(), 2 * 2 * 2 * 2);
         let mut folders: Vec<&PathBuf> = runs.iter().map(|run| &run.folder).collect();
         folders.sort();
@@ -360,7 +360,8 @@ size = [{ "train.batch_size" = 32, "train.epochs" = 2 }, { "train.batch_size" = 
         let last = &runs[15].recipe;
         assert_eq!((last.name.as_str(), last.train.seed, last.train.batch_size), ("depth2", 5, 64));
         assert_eq!((last.train.epochs, last.optimizer.lr()), (4, 1e-4));
-        let fewer = sweep.plan(Path::new("x"), &args("r1 --seeds 1 --max-steps 2"), "grid.toml").unwrap();
+        let fewer =
+            sweep.plan(Path::new("x"), &args("r1 --seeds 1 --max-steps 2"), &DataArgs::default(), "grid.toml").unwrap();
         assert_eq!(fewer.len(), 8);
         assert!(fewer.iter().all(|run| (run.recipe.train.seed, run.recipe.train.max_steps) == (0, Some(2))));
     }
@@ -368,7 +369,7 @@ size = [{ "train.batch_size" = 32, "train.epochs" = 2 }, { "train.batch_size" = 
     #[test]
     fn the_first_report_has_twelve_points() {
         let (sweep, file) = Sweep::find("r1").unwrap();
-        let runs = sweep.plan(Path::new("x"), &args("r1"), &file).unwrap();
+        let runs = sweep.plan(Path::new("x"), &args("r1"), &DataArgs::default(), &file).unwrap();
         assert_eq!(runs.len(), 12);
         assert!(runs.iter().all(|run| run.recipe.name.starts_with("r1-") && run.recipe.data.validation > 0));
     }
@@ -391,7 +392,8 @@ size = [{ "train.batch_size" = 32, "train.epochs" = 2 }, { "train.batch_size" = 
             ("1e-3, 1e-4", "-1.0", "optimizer.lr is -1"),
         ] {
             let sweep = Sweep::parse(&GRID.replace(from, to), "grid.toml").unwrap();
-            let message = sweep.plan(Path::new("x"), &args("r1"), "grid.toml").unwrap_err().to_string();
+            let message =
+                sweep.plan(Path::new("x"), &args("r1"), &DataArgs::default(), "grid.toml").unwrap_err().to_string();
             assert!(message.starts_with(expected), "{message}");
         }
     }

@@ -100,7 +100,7 @@ fn a_row_is_reproduced_and_others_are_kept() {
     let line = format!("reproduce svm-linear --epochs-scale 1e-4 --seeds 2 --out tables {WHERE}");
     let ran = desk.trainer(&line).ends(0);
     assert!(ran.stdout.contains("| `svm-linear` (synthetic data) | test | 86.00 | "), "{}", ran.stdout);
-    let results = json(&desk, "tables/reference.json");
+    let results = json(&desk, "tables/reference-synthetic.json");
     let row = &results["rows"]["svm-linear"];
     assert_eq!((&row["steps"], row["seeds"].as_array().unwrap().len()), (&2.into(), 2));
     let counted: u64 = row["confusion"]
@@ -114,11 +114,14 @@ fn a_row_is_reproduced_and_others_are_kept() {
     // A row that this command does not train.
     let mut others = results.clone();
     others["rows"]["one-conv"] = row.clone();
-    fs::write(desk.path("tables/reference.json"), others.to_string()).unwrap();
+    fs::write(desk.path("tables/reference-synthetic.json"), others.to_string()).unwrap();
     desk.trainer(&line).ends(0).says("is finished");
-    assert_eq!(json(&desk, "tables/reference.json"), others);
-    let page = String::from_utf8(desk.read("tables/reference.md")).unwrap();
+    assert_eq!(json(&desk, "tables/reference-synthetic.json"), others);
+    let page = String::from_utf8(desk.read("tables/reference-synthetic.md")).unwrap();
     assert!(page.contains("### one-conv\n") && page.contains("### svm-linear\n"), "{page}");
+    // What is compared with reported figures is never the stand-in by chance.
+    let line = "reproduce svm-linear --offline --epochs-scale 1e-9 --seeds 1 --out other --device reference";
+    desk.trainer(line).ends(1).says("failed with exit code 4");
     desk.trainer("reproduce lenet").refuses(2, "there is no row `lenet`, did you mean `lenet5`?");
 }
 

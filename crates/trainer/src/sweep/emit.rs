@@ -65,7 +65,7 @@ mod tests {
     fn text(form: Emit) -> String {
         let cli = Cli::read(["trainer", "list", "--data-dir", "it's here"].map(OsString::from)).unwrap();
         let runs = ["lenet5", "depth2"]
-            .map(|name| Planned::new(Path::new("my runs"), Recipe::find(name).unwrap(), String::new()));
+            .map(|name| Planned::new(Path::new("my runs"), Recipe::find(name).unwrap(), String::new(), &cli.data));
         emit(form, "mine", &runs, &cli).unwrap()
     }
 
@@ -73,7 +73,7 @@ mod tests {
     fn a_line_is_a_run() {
         let list = text(Emit::List);
         assert_eq!(list.lines().count(), 2);
-        assert!(list.contains(r"--data-dir 'it'\''s here' --quiet"), "{list}");
+        assert!(list.contains(r"--data-dir 'it'\''s here' --no-synthetic --quiet"), "{list}");
         assert!(list.contains("--out 'my runs/depth2-s0-"), "{list}");
         assert!(text(Emit::Slurm).contains("\n#SBATCH --array=0-1\n"));
         assert!(text(Emit::Parallel).contains("<<'RUNS'\n"));
