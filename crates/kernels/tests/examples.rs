@@ -2,17 +2,17 @@
 
 #[path = "../examples/custom_kernel.rs"]
 mod custom_kernel;
-#[path = "../examples/one_operation.rs"]
-mod one_operation;
+#[path = "../examples/one_launch.rs"]
+mod one_launch;
 
 use kernels::{Gpu, Options};
 use reference::ops::Relu;
 use reference::{Direction, TensorSpec};
 
 #[test]
-fn one_operation() {
-    one_operation::main().expect("the example runs");
-    let (row, y) = pollster::block_on(one_operation::dense()).expect("the example runs");
+fn one_launch() {
+    one_launch::main().expect("the example runs");
+    let (row, y) = pollster::block_on(one_launch::dense()).expect("the example runs");
     assert!(row.starts_with("dense.fwd."), "{row}");
     assert_eq!(y, [1.5, -1.0, 4.5, -1.0]);
 }

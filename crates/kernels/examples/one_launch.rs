@@ -1,6 +1,6 @@
 //! One operation on the GPU: a dense layer, on the kernel that fits this adapter best.
 //!
-//! `cargo run --release -p kernels --example one_operation`
+//! `cargo run --release -p kernels --example one_launch`
 
 use kernels::{Error, Gpu, Options};
 use reference::ops::Dense;

@@ -1,0 +1,126 @@
+//! What a plan does to a recording: neighbours fused, memory shared, the same bits.
+
+use kernels::{Fusion, Plan};
+use parity::gpu;
+use reference::{Array, TensorSpec, Window};
+use tape::{Device, Error, Tape, Tensor};
+
+fn upload(device: &Device, spec: TensorSpec, seed: u32) -> Tensor {
+    let values = (0..spec.len() as u32).map(|i| ((i * 37 + seed * 101) % 19) as f32 / 8.0 - 1.0).collect();
+    device.upload(&spec, Array::Real(values)).expect("a tensor")
+}
+
+fn bits(device: &Device, tensor: &Tensor) -> Vec<u32> {
+    pollster::block_on(device.read(tensor)).expect("a tensor").real().iter().map(|value| value.to_bits()).collect()
+}
+
+/// Convolution, ReLU, pooling, a dense layer, the loss.
+struct Net {
+    x: Tensor,
+    parameters: [Tensor; 4],
+    labels: Tensor,
+    one: Tensor,
+}
+
+impl Net {
+    fn new(device: &Device) -> Self {
+        let parameters = [
+            upload(device, TensorSpec::filter(8, 4, 3, 3), 2),
+            upload(device, TensorSpec::plain([8]), 3),
+            upload(device, TensorSpec::linear(8, 8 * 6 * 4), 4),
+            upload(device, TensorSpec::plain([8]), 5),
+        ];
+        Self {
+            x: upload(device, TensorSpec::image(4, 4, 12, 8), 1),
+            parameters,
+            labels: device.upload(&TensorSpec::index([4]), Array::Index(vec![0, 7, 2, 5])).expect("labels"),
+            one: device.upload(&TensorSpec::plain([1]), Array::Real(vec![1.0])).expect("a one"),
+        }
+    }
+
+    /// The loss, the gradients of the parameters, and the output of the ReLU.
+    fn run(&self, device: &Device) -> Result<(Vec<Tensor>, Tensor), Error> {
+        let tape = Tape::new(device);
+        let [conv, shift, dense, bias] = self.parameters.each_ref().map(|parameter| tape.leaf(parameter));
+        let window = Window::new(3).pad(1);
+        let y = tape.conv2d(&tape.constant(&self.x), &conv, &shift, window, window)?;
+        let activation = tape.relu(&y)?;
+        let half = Window::new(2).stride(2);
+        let pooled = tape.flatten(&tape.max_pool2d(&activation, half, half)?)?;
+        let logits = tape.relu(&tape.dense(&pooled, &dense, &bias)?)?;
+        let (loss, _) = tape.softmax_cross_entropy(&logits, &tape.constant(&self.labels))?;
+        let gradients = tape.backward_from(&loss, &self.one)?;
+        let mut results = vec![loss.tensor().clone()];
+        results.extend([&conv, &shift, &dense, &bias].iter().filter_map(|var| gradients.get(var).cloned()));
+        Ok((results, activation.tensor().clone()))
+    }
+
+    /// A plan of a run, its results, and the output of the ReLU if `hold`.
+    fn plan(&self, fusion: Fusion, hold: bool) -> (Plan, Vec<Tensor>, Option<Tensor>) {
+        let recorder = gpu().recorder();
+        let (results, activation) = self.run(&Device::Gpu(recorder.clone())).expect("a recording");
+        let held = hold.then_some(activation);
+        (recorder.plan(fusion).expect("a plan"), results, held)
+    }
+}
+
+fn fused(plan: &Plan) -> Vec<&str> {
+    plan.rows().map(|row| row.split('.').next().unwrap_or_default()).filter(|op| op.contains("_relu")).collect()
+}
+
+/// Every rule finds its place, saves launches and memory, and changes no bit.
+#[test]
+fn neighbours_are_fused_and_the_bits_stay() {
+    let device = Device::Gpu(gpu().clone());
+    let net = Net::new(&device);
+    let (eager, _) = net.run(&device).expect("a run");
+    let (apart, apart_results, _) = net.plan(Fusion::Off, false);
+    let (plan, results, _) = net.plan(Fusion::On, false);
+    for plan in [&apart, &plan] {
+        device.replay(plan).expect("a replay");
+    }
+    for ((eager, apart), fused) in eager.iter().zip(&apart_results).zip(&results) {
+        assert_eq!(bits(&device, eager), bits(&device, apart), "a plan without fusion");
+        assert_eq!(bits(&device, eager), bits(&device, fused), "a fused plan");
+    }
+    assert_eq!(eager.len(), 5);
+    assert!(fused(&apart).is_empty(), "{:?}", fused(&apart));
+    assert_eq!(fused(&plan), ["conv2d_relu_max_pool2d", "dense_relu", "max_pool2d_relu"]);
+    for name in ["softmax_cross_entropy_with_gradient.fwd.", "dense_weight_bias.bwd_weight."] {
+        assert!(plan.rows().any(|row| row.starts_with(name)), "no {name} among {:?}", plan.rows().collect::<Vec<_>>());
+    }
+    // Gone: ReLU and pooling, ReLU behind the dense layer, ReLU's gradient, that of the loss and that of the bias.
+    assert_eq!(plan.launches() + 6, apart.launches());
+    assert!(plan.allocated_bytes() < apart.allocated_bytes());
+}
+
+/// What somebody holds is there after a replay, whatever could have been fused around it.
+#[test]
+fn what_is_held_is_not_fused_away() {
+    let device = Device::Gpu(gpu().clone());
+    let net = Net::new(&device);
+    let (_, expected) = net.run(&device).expect("a run");
+    let (plan, _, held) = net.plan(Fusion::On, true);
+    let held = held.expect("the output of the ReLU");
+    device.replay(&plan).expect("a replay");
+    // Twice: what a later launch wrote into its memory would show.
+    device.replay(&plan).expect("a replay");
+    assert_eq!(bits(&device, &held), bits(&device, &expected));
+    assert!(!fused(&plan).contains(&"conv2d_relu_max_pool2d"), "{:?}", fused(&plan));
+}
+
+/// Parts of an arena are tensors of their own, and one launch moves them all.
+#[test]
+fn parts_of_an_arena_do_not_touch() {
+    for device in [Device::Gpu(gpu().clone()), Device::Reference] {
+        let specs = [TensorSpec::plain([3]), TensorSpec::linear(5, 7), TensorSpec::plain([64]), TensorSpec::plain([1])];
+        let arena = device.arena(&specs, "parts").expect("an arena");
+        for (seed, part) in (1..).zip(arena.parts()) {
+            let values = vec![seed as f32; part.spec().len()];
+            device.write(part, Array::Real(values)).expect("a write");
+        }
+        for (seed, part) in (1..).zip(arena.parts()) {
+            assert_eq!(bits(&device, part), vec![(seed as f32).to_bits(); part.spec().len()], "part {seed}");
+        }
+    }
+}
