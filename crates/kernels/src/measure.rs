@@ -243,20 +243,20 @@ pub async fn series(
 /// are; or why the rest is too few to trust.
 fn usable(samples: &[Sample]) -> Result<(Vec<f64>, usize), &'static str> {
     let mut times = Vec::with_capacity(samples.len());
-    let mut reason = "the device has no timestamps";
+    let mut reasons = Vec::new();
     let mut last = f64::NEG_INFINITY;
     for sample in samples {
         let Some([begin, end]) = sample.device else { continue };
         let wall = 1e9 * sample.wall.as_secs_f64();
         let took = end - begin;
         if begin == 0.0 || end == 0.0 {
-            reason = "the device's clock gave zeros";
+            reasons.push("the device's clock gave zeros");
         } else if took == 0.0 {
-            reason = "the device's clock stood still";
+            reasons.push("the device's clock stood still");
         } else if took < 0.0 || begin < last {
-            reason = "the device's clock ran backwards";
+            reasons.push("the device's clock ran backwards");
         } else if took > 1.02 * wall + 1e3 {
-            reason = "the device's clock ran further than the wall clock around it";
+            reasons.push("the device's clock ran further than the wall clock around it");
         } else {
             times.push(took);
         }
@@ -264,7 +264,12 @@ fn usable(samples: &[Sample]) -> Result<(Vec<f64>, usize), &'static str> {
     }
     let rejected = samples.len() - times.len();
     // A clock that is wrong every other time is no better when it happens to look right.
-    if times.len() > rejected { Ok((times, rejected)) } else { Err(reason) }
+    if times.len() > rejected {
+        Ok((times, rejected))
+    } else {
+        // The first: a clock that ran ahead once seems to run backwards afterwards.
+        Err(reasons.first().copied().unwrap_or("the device has no timestamps"))
+    }
 }
 
 #[cfg(test)]

@@ -386,10 +386,11 @@ pub fn errors() -> Vec<ErrorCase> {
 /// which the sums of the gradients are split.
 pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
     let n = random.between(1, 3);
-    let ([c_in, c_out], [least, most]) = if random.one_in(3) {
-        ([random.between(1, 5), random.between(1, 5)], [20, 80])
-    } else {
-        ([random.size(65), random.size(65)], [1, random.choose([4, 10, 20])])
+    let ([c_in, c_out], [least, most]) = match random.below(6) {
+        0 | 1 => ([random.between(1, 5), random.between(1, 5)], [20, 80]),
+        // Whole vec4s of channels, and enough of them for every tile.
+        2 => ([4 * random.between(1, 17), 4 * random.between(1, 17)], [1, 6]),
+        _ => ([random.size(65), random.size(65)], [1, random.choose([4, 10, 20])]),
     };
     let [h_in, w_in] = [random.between(least, most), random.between(least, most)];
     let [h, w] = [window(random), window(random)];
