@@ -8,12 +8,14 @@ use reference::cases::Case;
 use std::collections::BTreeSet;
 
 /// The rows that some filter is a part of, in the order of their tables; all of them without filters. A filter that is
-/// a whole id means that row alone.
+/// a whole id, an operation, or an operation and a direction means that alone: `relu` is not `conv2d_relu`.
 pub fn rows(filters: &[String]) -> Result<Vec<&'static dyn Row>, UsageError> {
     let all = || kernels::ops::all().iter().map(|row| &**row);
-    let is_id = |filter: &str| all().any(|row| row.id() == filter);
-    let matches = |filter: &str, row: &dyn Row| match is_id(filter) {
-        true => row.id() == filter,
+    let begins =
+        |id: &str, filter: &str| id.strip_prefix(filter).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let is_whole = |filter: &str| all().any(|row| begins(row.id(), filter));
+    let matches = |filter: &str, row: &dyn Row| match is_whole(filter) {
+        true => begins(row.id(), filter),
         false => row.id().contains(filter),
     };
     if let Some(filter) = filters.iter().find(|filter| !all().any(|row| matches(filter, row))) {
@@ -118,6 +120,8 @@ mod tests {
         assert_eq!(ids(&[]).unwrap().len(), kernels::ops::all().len());
         let fwd = ["dropout.fwd.naive", "dropout.fwd.vec4"];
         assert_eq!(ids(&["dropout.fwd"]).unwrap(), fwd);
+        assert_eq!(ids(&["relu.fwd"]).unwrap(), ["relu.fwd.naive", "relu.fwd.vec4"]);
+        assert!(ids(&["relu.fw"]).unwrap().contains(&"conv2d_relu.fwd.naive"));
         assert_eq!(ids(&["dropout.fwd.vec4", "dropout.fwd.naive", "out.fwd.naive"]).unwrap(), fwd);
         // Part of `avg_pool2d.bwd_input.disjoint_vec4`, too.
         assert_eq!(ids(&["avg_pool2d.bwd_input.disjoint"]).unwrap(), ["avg_pool2d.bwd_input.disjoint"]);
@@ -168,12 +172,12 @@ mod tests {
 
     #[test]
     fn a_case_is_chosen_by_its_name() {
-        let rows = rows(&["gather".to_owned(), "dropout".to_owned()]).unwrap();
+        let rows = rows(&["relu".to_owned(), "dense".to_owned()]).unwrap();
         let all = with_cases(&rows, None).unwrap();
-        assert_eq!(all.iter().map(|chosen| chosen.op).collect::<Vec<_>>(), ["dropout", "gather"]);
+        assert_eq!(all.iter().map(|chosen| chosen.op).collect::<Vec<_>>(), ["dense", "relu"]);
         let name = all[1].cases[2].name.clone();
         let one = with_cases(&rows, Some(&name)).unwrap();
-        assert_eq!((one.len(), one[0].op, one[0].cases.len()), (1, "gather", 1));
+        assert_eq!((one.len(), one[0].op, one[0].cases.len()), (1, "relu", 1));
         let error = with_cases(&rows, Some(&format!("{name}x"))).unwrap_err();
         assert!(error.to_string().contains("did you mean"), "{error}");
     }

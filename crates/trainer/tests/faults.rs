@@ -159,7 +159,7 @@ fn too_little_memory_is_told_before_the_first_step() {
     assert_eq!(Failure::of(&error), Failure::Device, "{error:#}");
     let text = error.to_string();
     assert!(
-        text.starts_with("out of device memory: ") && text.contains("conv2d.y ") && text.contains("fc1.weight "),
+        text.starts_with("out of device memory: ") && text.contains("y (conv2d") && text.contains("parameters "),
         "{text}"
     );
     assert!(!desk.path("run").exists(), "something was written");
