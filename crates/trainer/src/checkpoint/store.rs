@@ -79,6 +79,13 @@ impl Store {
             move |error| CheckpointError::Unwritable { path, error }
         };
         let bytes = encode(checkpoint).map_err(failed(&last))?;
+        // Before `last`, whose state says which epoch was the best: a run that ends between the two repeats the epoch
+        // and writes the same file again, while a `last` ahead of its `best` could never be put right.
+        if names != Names::Last {
+            let path = self.folder.join(BEST);
+            Sibling::write(&self.folder, &bytes).and_then(|new| new.replace(&path)).map_err(failed(&path))?;
+            sync_folder(&self.folder);
+        }
         if names != Names::Best {
             let new = Sibling::write(&self.folder, &bytes).map_err(failed(&last))?;
             if self.last_is_good {
@@ -86,11 +93,6 @@ impl Store {
             }
             new.replace(&last).map_err(failed(&last))?;
             self.last_is_good = true;
-            sync_folder(&self.folder);
-        }
-        if names != Names::Last {
-            let path = self.folder.join(BEST);
-            Sibling::write(&self.folder, &bytes).and_then(|new| new.replace(&path)).map_err(failed(&path))?;
             sync_folder(&self.folder);
         }
         Ok(())
