@@ -9,7 +9,7 @@ pub use sample::{Clock, Sample};
 
 use crate::adapter::{Wish, pick};
 use crate::kernel::{Prefer, Row};
-use crate::memory::{Account, Pool, Tensor};
+use crate::memory::{Account, Pool, Tensor, buffer_bytes, largest_buffer};
 use crate::tuned::{Class, Tuned, Tuning};
 use crate::{Binding, BindingKind, Error, Shader, layout, ops};
 use plan::Node;
@@ -338,10 +338,7 @@ impl Gpu {
 
     /// Whether a tensor like this is small enough for a buffer of the device, and for a kernel to bind.
     pub fn fits(&self, spec: &TensorSpec) -> bool {
-        let limits = self.limits();
-        let bytes = spec.len() as u64 * 4;
-        spec.check("tensor", "a tensor").is_ok()
-            && bytes <= limits.max_buffer_size.min(limits.max_storage_buffer_binding_size)
+        spec.check("tensor", "a tensor").is_ok() && buffer_bytes(spec.len()) <= largest_buffer(&self.inner.device)
     }
 
     /// A tensor with arbitrary contents.
@@ -629,6 +626,7 @@ impl Gpu {
     /// Records one direction of an operation with the row that [`Gpu::select`] picks. Arguments
     /// come in the order of the signature.
     pub fn run(&self, op: &dyn Operation, direction: Direction, args: &[&Tensor]) -> Result<(), Error> {
+        // While recording, too: what no kernel can run is an error here, not when the plan is made.
         let row = self.select(op, direction)?;
         match &self.stream.recording {
             Some(recording) => self.record(recording, op, direction, None, args),

@@ -106,10 +106,7 @@ impl Pool {
         words: usize,
         name: &dyn Fn() -> String,
     ) -> Result<Buffer, Error> {
-        let limits = device.limits();
-        let limit = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
-        // Rounded up so that neighbouring sizes (a last, smaller batch) can share.
-        let bytes = (words.max(1) as u64 * 4).next_multiple_of(256);
+        let (bytes, limit) = (buffer_bytes(words), largest_buffer(device));
         if bytes > limit {
             return Err(Error::BufferTooLarge { name: name(), bytes, limit });
         }
@@ -144,6 +141,17 @@ impl Pool {
     fn give(&self, raw: wgpu::Buffer) {
         lock(&self.free).entry(raw.size()).or_default().push(raw);
     }
+}
+
+/// Bytes of a buffer for so many words: rounded up so that neighbouring sizes (a last, smaller batch) can share.
+pub(crate) fn buffer_bytes(words: usize) -> u64 {
+    (words.max(1) as u64 * 4).next_multiple_of(256)
+}
+
+/// The most bytes a buffer may have that a kernel is to bind.
+pub(crate) fn largest_buffer(device: &wgpu::Device) -> u64 {
+    let limits = device.limits();
+    limits.max_buffer_size.min(limits.max_storage_buffer_binding_size)
 }
 
 /// A buffer on loan from the pool.

@@ -26,5 +26,7 @@ fn memory_is_counted() {
     let _alone = alone();
     let (len, peak) = peak(|| vec![1_u8; 1 << 20].len());
     assert_eq!(len, 1 << 20);
-    assert!((1 << 20..1 << 21).contains(&peak), "{peak}");
+    // The threads of the test harness hold and drop a little of their own meanwhile.
+    let harness = 1 << 16;
+    assert!(((1 << 20) - harness..(1 << 20) + harness).contains(&peak), "{peak}");
 }
