@@ -5,83 +5,123 @@ use crate::images::{Images, Visit, augment};
 use crate::model::{Model, Pass};
 use crate::network::CLASSES;
 use crate::recipe::Recipe;
-use tape::{Device, Error, Tape};
+use kernels::Plan;
+use std::collections::HashMap;
+use tape::{Device, Error, Tape, Tensor};
 
 /// Images at a time. More would only need more memory.
 const BATCH: usize = 500;
 
-/// Loss, accuracy and confusion on the images of `order`; `labels` are those of the whole split.
-pub async fn evaluate(
-    device: &Device,
-    model: &Model,
-    recipe: &Recipe,
-    images: &Images,
-    order: &[u32],
-    labels: &[u8],
-) -> Result<Evaluation, Error> {
-    run(device, model, (recipe, false), images, order, labels, &mut |_| ()).await
+/// A network and the images it is evaluated on, as often as one likes.
+#[derive(Debug)]
+pub struct Evaluator<'a> {
+    device: &'a Device,
+    model: &'a Model,
+    recipe: &'a Recipe,
+    images: &'a Images,
+    order: &'a [u32],
+    labels: &'a [u8],
+    how: How,
+    visit: Visit,
+    /// One for each batch size there is, where the device can record.
+    recorded: HashMap<usize, (Plan, Outcome)>,
 }
 
-/// The same on images that are moved at random as in training, in the same way each time.
-pub async fn evaluate_augmented(
-    device: &Device,
-    model: &Model,
-    recipe: &Recipe,
-    images: &Images,
-    order: &[u32],
-    labels: &[u8],
-) -> Result<Evaluation, Error> {
-    run(device, model, (recipe, true), images, order, labels, &mut |_| ()).await
+/// How images are evaluated.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct How {
+    /// Whether they are moved at random as in training, in the same way each time.
+    pub augmented: bool,
+    /// Whether each batch is run by the tape, even where a recorded plan could be replayed.
+    pub eager: bool,
 }
 
-/// Like [`evaluate`], and hands out the logits of every image, in order.
-pub async fn evaluate_each(
-    device: &Device,
-    model: &Model,
-    recipe: &Recipe,
-    images: &Images,
-    order: &[u32],
-    labels: &[u8],
-    each: &mut dyn FnMut(&[f32]),
-) -> Result<Evaluation, Error> {
-    run(device, model, (recipe, false), images, order, labels, each).await
+/// What a batch leaves on the device.
+#[derive(Debug)]
+struct Outcome {
+    /// `[n, classes]`.
+    logits: Tensor,
+    /// `[sum of losses, correct predictions]`.
+    metrics: Tensor,
 }
 
-async fn run(
-    device: &Device,
-    model: &Model,
-    (recipe, augmented): (&Recipe, bool),
-    images: &Images,
-    order: &[u32],
-    labels: &[u8],
-    each: &mut dyn FnMut(&[f32]),
-) -> Result<Evaluation, Error> {
-    let mut tally = Tally::default();
-    if order.is_empty() {
-        return Ok(tally.finish());
+impl<'a> Evaluator<'a> {
+    /// For the images of `order`; `labels` are those of the whole split.
+    pub fn new(
+        device: &'a Device,
+        model: &'a Model,
+        recipe: &'a Recipe,
+        images: &'a Images,
+        (order, labels): (&'a [u32], &'a [u8]),
+        how: How,
+    ) -> Result<Self, Error> {
+        let visit = Visit::new(device, order, seed(recipe))?;
+        let recorded = HashMap::new();
+        let mut evaluator = Self { device, model, recipe, images, order, labels, how, visit, recorded };
+        if !how.eager {
+            for n in [BATCH.min(order.len()), order.len() % BATCH] {
+                if n > 0 && !evaluator.recorded.contains_key(&n) {
+                    evaluator.record(n)?;
+                }
+            }
+        }
+        Ok(evaluator)
     }
-    // Seeds of recipes have 63 bits, so that training never draws the same numbers.
-    let seed = recipe.train.seed | 1 << 63;
-    let visit = Visit::new(device, order, seed)?;
-    for (number, batch) in order.chunks(BATCH).enumerate() {
-        visit.seek(device, number as u64, number * BATCH, seed)?;
-        let (mut x, targets) = images.gather(device, &visit, batch.len())?;
-        if augmented {
-            x = augment(device, recipe, &visit.counter, x)?;
+
+    fn record(&mut self, n: usize) -> Result<(), Error> {
+        let mut outcome = None;
+        let plan = self.device.record(|recorder| {
+            outcome = Some(self.forward(recorder, n)?);
+            Ok::<_, Error>(())
+        })?;
+        self.recorded.extend(plan.zip(outcome).map(|recorded| (n, recorded)));
+        Ok(())
+    }
+
+    /// The next `n` images of the visit.
+    fn forward(&self, device: &Device, n: usize) -> Result<Outcome, Error> {
+        let (mut x, targets) = self.images.gather(device, &self.visit, n)?;
+        if self.how.augmented {
+            x = augment(device, self.recipe, &self.visit.counter, x)?;
         }
         let tape = Tape::new(device);
-        let logits = model.forward(&tape, &x, Pass::INFERENCE)?.logits;
-        let (_, metrics) = Model::loss(&tape, &recipe.loss, &logits, &targets)?;
-        let sums = device.read(metrics.tensor()).await?;
-        tally.add_loss(sums.real().first().copied().unwrap_or(f32::NAN).into());
-        let logits = device.read(logits.tensor()).await?;
-        for (logits, &image) in logits.real().chunks(CLASSES).zip(batch) {
-            let label = labels.get(image as usize).copied().unwrap_or(u8::MAX);
-            tally.count(label.into(), first_maximum(logits));
-            each(logits);
-        }
+        let logits = self.model.forward(&tape, &x, Pass::INFERENCE)?.logits;
+        let (_, metrics) = Model::loss(&tape, &self.recipe.loss, &logits, &targets)?;
+        Ok(Outcome { logits: logits.tensor().clone(), metrics: metrics.tensor().clone() })
     }
-    Ok(tally.finish())
+
+    /// Loss, accuracy and confusion. `each` gets the logits of every image, in order.
+    pub async fn run(&self, each: &mut dyn FnMut(&[f32])) -> Result<Evaluation, Error> {
+        let mut tally = Tally::default();
+        for (number, batch) in self.order.chunks(BATCH).enumerate() {
+            self.visit.seek(self.device, number as u64, number * BATCH, seed(self.recipe))?;
+            let run;
+            let outcome = match self.recorded.get(&batch.len()) {
+                Some((plan, outcome)) => {
+                    self.device.replay(plan)?;
+                    outcome
+                }
+                None => {
+                    run = self.forward(self.device, batch.len())?;
+                    &run
+                }
+            };
+            let read = self.device.read_all(&[&outcome.metrics, &outcome.logits]).await?;
+            let [sums, logits] = read.as_slice() else { continue };
+            tally.add_loss(sums.real().first().copied().unwrap_or(f32::NAN).into());
+            for (logits, &image) in logits.real().chunks(CLASSES).zip(batch) {
+                let label = self.labels.get(image as usize).copied().unwrap_or(u8::MAX);
+                tally.count(label.into(), first_maximum(logits));
+                each(logits);
+            }
+        }
+        Ok(tally.finish())
+    }
+}
+
+/// Seeds of recipes have 63 bits, so that training never draws the same numbers.
+fn seed(recipe: &Recipe) -> u64 {
+    recipe.train.seed | 1 << 63
 }
 
 /// The class with the largest logit, the first of equals.

@@ -13,7 +13,7 @@ pub use state::{Best, LoopState};
 use crate::checkpoint::{Names, Snapshot};
 use crate::cli::OnNan;
 use crate::console;
-use crate::evaluate::evaluate_each;
+use crate::evaluate::{Evaluator, How};
 use crate::evaluation::Evaluation;
 use crate::exit::Diverged;
 use crate::images::{Images, Visit};
@@ -27,7 +27,7 @@ use fashion_mnist::{Dataset, SplitError, split_validation};
 use session::{Session, TOTALS_EPOCH, TOTALS_LOG, Totals};
 use std::time::{Duration, Instant};
 use tape::Device;
-use watch::{Watch, scores};
+use watch::{Test, Watch, scores};
 
 /// How often progress asks the device how training goes: each time waits for it.
 const PROGRESS: Duration = Duration::from_millis(500);
@@ -132,7 +132,9 @@ impl Trainer<'_> {
         let step = Step::new(device, recipe, model, &images, &visit)?;
         let ways = (self.settings.log_every.is_some(), self.settings.eager);
         let session = Session::new(device, recipe, &step, &visit, &partition.train, ways)?;
-        let watch = Watch::new(device, recipe, self.dataset)?;
+        let test = Test::new(device, recipe, self.dataset)?;
+        let sets = (&images, &partition);
+        let watch = Watch::new(device, recipe, self.dataset, model, sets, test.as_ref(), self.settings.eager)?;
 
         let good = match self.start.take() {
             Some(start) => {
@@ -153,7 +155,7 @@ impl Trainer<'_> {
                     // Going on beyond the last step must lead where a run without it leads.
                     run.save(Names::Last)?;
                 }
-                let best = self.end_epoch(model, &watch, &images, &partition, &mut run).await?;
+                let best = self.end_epoch(&watch, &mut run).await?;
                 if !whole {
                     if best {
                         run.save(Names::Best)?;
@@ -242,21 +244,14 @@ impl Trainer<'_> {
     }
 
     /// The figures of an epoch, or of what was made of it before the last step. Whether it is the best so far.
-    async fn end_epoch(
-        &self,
-        model: &Model,
-        watch: &Watch<'_>,
-        images: &Images,
-        partition: &Partition,
-        run: &mut Run<'_>,
-    ) -> anyhow::Result<bool> {
+    async fn end_epoch(&self, watch: &Watch<'_>, run: &mut Run<'_>) -> anyhow::Result<bool> {
         let LoopState { epoch, steps, images_of_epoch, .. } = run.state;
         let seconds = run.clock.begin.elapsed().as_secs_f64();
         let train = Totals::saved(&run.good, TOTALS_EPOCH, images_of_epoch.max(1));
-        let figures = watch.look(model, images, partition).await?;
+        let figures = watch.look().await?;
         // The loss of a batch is taken before the update that may have spoilt the weights.
         if let Some(what) = figures.not_finite() {
-            let layer = watch.find(model, images, partition).await?;
+            let layer = watch.find().await?;
             return Err(Diverged::InUse { steps, images: what, layer }.into());
         }
         let [validation, validation_augmented, test] =
@@ -324,7 +319,8 @@ pub async fn test(
 ) -> anyhow::Result<Evaluation> {
     let images = Images::upload(device, &dataset.test, recipe.data.normalise)?;
     let order: Vec<u32> = (0..dataset.test.len() as u32).collect();
-    let figures = evaluate_each(device, model, recipe, &images, &order, dataset.test.labels(), each).await?;
+    let set = (order.as_slice(), dataset.test.labels());
+    let figures = Evaluator::new(device, model, recipe, &images, set, How::default())?.run(each).await?;
     if !figures.loss.is_finite() {
         let layer = divergence::find_in_use(device, model, &images, &order).await?;
         return Err(Diverged::InUse { steps, images: "test", layer }.into());

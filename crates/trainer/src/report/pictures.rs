@@ -1,6 +1,6 @@
 //! What a trained network makes of single images: its most confident mistakes, and what its layers see.
 
-use crate::evaluate::evaluate_each;
+use crate::evaluate::{Evaluator, How};
 use crate::images::{Images, Visit};
 use crate::model::{Model, Pass};
 use crate::network::{CLASSES, Layer, Network};
@@ -99,10 +99,9 @@ impl Pictures {
                 let count = if matches!(device, Device::Reference) { split.len().min(FEW) } else { split.len() };
                 let order: Vec<u32> = (0..count as u32).collect();
                 let mut predictions = Predictions::default();
-                evaluate_each(device, model, recipe, &images, &order, split.labels(), &mut |logits| {
-                    predictions.push(logits)
-                })
-                .await?;
+                Evaluator::new(device, model, recipe, &images, (&order, split.labels()), How::default())?
+                    .run(&mut |logits| predictions.push(logits))
+                    .await?;
                 predictions
             }
         };

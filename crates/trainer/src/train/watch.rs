@@ -2,7 +2,7 @@
 
 use super::Partition;
 use super::divergence::find_in_use;
-use crate::evaluate::{evaluate, evaluate_augmented};
+use crate::evaluate::{Evaluator, How};
 use crate::evaluation::Evaluation;
 use crate::images::Images;
 use crate::metrics::Scores;
@@ -11,13 +11,32 @@ use crate::recipe::Recipe;
 use fashion_mnist::Dataset;
 use tape::{Device, Error};
 
-/// The images that are evaluated after every epoch.
+/// The test images on the device.
+pub(super) struct Test {
+    images: Images,
+    order: Vec<u32>,
+}
+
+impl Test {
+    /// Puts them there if they are evaluated after every epoch.
+    pub(super) fn new(device: &Device, recipe: &Recipe, dataset: &Dataset) -> Result<Option<Self>, Error> {
+        if !recipe.data.validate_on_test && !recipe.data.test_every_epoch {
+            return Ok(None);
+        }
+        let images = Images::upload(device, &dataset.test, recipe.data.normalise)?;
+        Ok(Some(Self { images, order: (0..dataset.test.len() as u32).collect() }))
+    }
+}
+
+/// What is evaluated after every epoch.
 pub(super) struct Watch<'a> {
     device: &'a Device,
-    recipe: &'a Recipe,
-    dataset: &'a Dataset,
-    /// The test images, if they are among them.
-    test: Option<(Images, Vec<u32>)>,
+    model: &'a Model,
+    /// Each set of images, as [`find_in_use`] wants it.
+    sets: Vec<(&'a Images, &'a [u32])>,
+    validation: Option<Evaluator<'a>>,
+    augmented: Option<Evaluator<'a>>,
+    test: Option<Evaluator<'a>>,
 }
 
 /// How the network does on them.
@@ -46,48 +65,58 @@ pub(super) fn scores(figures: &Option<Evaluation>) -> Option<Scores> {
 }
 
 impl<'a> Watch<'a> {
-    /// Puts on the device what is not there for training.
-    pub(super) fn new(device: &'a Device, recipe: &'a Recipe, dataset: &'a Dataset) -> Result<Self, Error> {
-        let test = if recipe.data.validate_on_test || recipe.data.test_every_epoch {
-            let images = Images::upload(device, &dataset.test, recipe.data.normalise)?;
-            Some((images, (0..dataset.test.len() as u32).collect()))
-        } else {
-            None
+    /// Allocates what the evaluation of a model needs. `images` are the training images.
+    pub(super) fn new(
+        device: &'a Device,
+        recipe: &'a Recipe,
+        dataset: &'a Dataset,
+        model: &'a Model,
+        (images, partition): (&'a Images, &'a Partition),
+        test: Option<&'a Test>,
+        eager: bool,
+    ) -> Result<Self, Error> {
+        let mut watch = Self { device, model, sets: Vec::new(), validation: None, augmented: None, test: None };
+        let evaluator = |images, order, labels, augmented| {
+            Evaluator::new(device, model, recipe, images, (order, labels), How { augmented, eager })
         };
-        Ok(Self { device, recipe, dataset, test })
+        if !partition.validation.is_empty() {
+            watch.sets.push((images, &partition.validation));
+            watch.validation = Some(evaluator(images, &partition.validation, dataset.train.labels(), false)?);
+        }
+        let Some(Test { images, order }) = test else { return Ok(watch) };
+        let labels = dataset.test.labels();
+        watch.sets.push((images, order));
+        let clean = Some(evaluator(images, order, labels, false)?);
+        if !recipe.data.validate_on_test {
+            return Ok(Self { test: clean, ..watch });
+        }
+        watch.validation = clean;
+        if recipe.augment.is_some() || recipe.erasing.is_some() {
+            watch.augmented = Some(evaluator(images, order, labels, true)?);
+        }
+        Ok(watch)
     }
 
-    /// Evaluates all of them. `images` are the training images.
-    pub(super) async fn look(&self, model: &Model, images: &Images, partition: &Partition) -> Result<Figures, Error> {
-        let Self { device, recipe, dataset, .. } = *self;
-        let mut figures = Figures { validation: None, augmented: None, test: None };
-        if !partition.validation.is_empty() {
-            let labels = dataset.train.labels();
-            figures.validation = Some(evaluate(device, model, recipe, images, &partition.validation, labels).await?);
+    /// Evaluates all of them.
+    pub(super) async fn look(&self) -> Result<Figures, Error> {
+        let mut figures = [None, None, None];
+        for (figures, evaluator) in figures.iter_mut().zip([&self.validation, &self.augmented, &self.test]) {
+            if let Some(evaluator) = evaluator {
+                *figures = Some(evaluator.run(&mut |_| ()).await?);
+            }
         }
-        let Some((images, order)) = &self.test else { return Ok(figures) };
-        let labels = dataset.test.labels();
-        let clean = Some(evaluate(device, model, recipe, images, order, labels).await?);
-        if !recipe.data.validate_on_test {
-            return Ok(Figures { test: clean, ..figures });
-        }
-        figures.validation = clean;
-        if recipe.augment.is_some() || recipe.erasing.is_some() {
-            figures.augmented = Some(evaluate_augmented(device, model, recipe, images, order, labels).await?);
-        }
-        Ok(figures)
+        let [validation, augmented, test] = figures;
+        Ok(Figures { validation, augmented, test })
     }
+
     /// The first layer that gives something on these images that is not finite.
-    pub(super) async fn find(
-        &self,
-        model: &Model,
-        images: &Images,
-        partition: &Partition,
-    ) -> Result<Option<String>, Error> {
-        let layer = find_in_use(self.device, model, images, &partition.validation).await?;
-        match &self.test {
-            Some((images, order)) if layer.is_none() => find_in_use(self.device, model, images, order).await,
-            _ => Ok(layer),
+    pub(super) async fn find(&self) -> Result<Option<String>, Error> {
+        for (images, order) in &self.sets {
+            let layer = find_in_use(self.device, self.model, images, order).await?;
+            if layer.is_some() {
+                return Ok(layer);
+            }
         }
+        Ok(None)
     }
 }
