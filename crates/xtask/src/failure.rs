@@ -42,7 +42,12 @@ pub enum Failure {
     },
     /// Nothing could be added to the checkout.
     Scaffold(ScaffoldError),
-    /// Data that was to be fetched could not be.
+    /// No archive could be made.
+    Bundle {
+        /// Why not.
+        what: String,
+    },
+    /// Data that is needed is not there, or could not be fetched.
     NoData {
         /// Why, and what to do about it.
         advice: String,
@@ -59,7 +64,7 @@ impl Failure {
     /// The process exit code of this failure.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Start { .. } => RUNTIME,
+            Self::Start { .. } | Self::Bundle { .. } => RUNTIME,
             Self::Scaffold(error) => {
                 if error.is_usage() {
                     USAGE
@@ -82,6 +87,7 @@ impl fmt::Display for Failure {
             Self::Told { code } => write!(f, "exit code {code}"),
             Self::NoAdapter { advice } => write!(f, "no GPU adapter: {advice}"),
             Self::Scaffold(error) => error.fmt(f),
+            Self::Bundle { what } => write!(f, "no bundle: {what}"),
             Self::NoData { advice } => f.write_str(advice),
         }
     }

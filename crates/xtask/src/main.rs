@@ -4,6 +4,7 @@
 //! `trainer doctor --probe`.
 
 mod bench;
+mod bundle;
 mod campaigns;
 mod demo;
 mod driver;
@@ -99,6 +100,15 @@ enum Command {
         #[arg(last = true, value_name = "TRAINER ARGS")]
         arguments: Vec<String>,
     },
+    /// Pack programs, licences and a run script for a machine without Rust
+    Bundle {
+        /// Pack the data set, too: from this folder, or from FASHION_MNIST_DIR or the trainer's cache
+        #[arg(long, value_name = "FOLDER", require_equals = true)]
+        data: Option<Option<PathBuf>>,
+        /// The archive [default: target/selvedge-<VERSION>-<MACHINE>.tar.gz]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Fetch the ONNX node tests (needs Python with pip, and the network once) and run them
     Onnx,
 }
@@ -113,6 +123,7 @@ fn main() -> ExitCode {
         Command::NewOp { name } => new_op(&name),
         Command::BenchReport { arguments } => bench::report(&arguments),
         Command::Tune { arguments } => bench::tune(&arguments),
+        Command::Bundle { data, out } => bundle::run(&root(), data.as_ref().map(Option::as_deref), out),
         Command::Onnx => onnx::run(),
     };
     match outcome {
