@@ -2,7 +2,8 @@
 
 use kernels::{Fusion, Plan};
 use parity::gpu;
-use reference::{Array, TensorSpec, Window};
+use reference::ops::Accumulate;
+use reference::{Array, Direction, TensorSpec, Window};
 use tape::{Device, Error, Tape, Tensor};
 
 fn upload(device: &Device, spec: TensorSpec, seed: u32) -> Tensor {
@@ -107,6 +108,57 @@ fn what_is_held_is_not_fused_away() {
     device.replay(&plan).expect("a replay");
     assert_eq!(bits(&device, &held), bits(&device, &expected));
     assert!(!fused(&plan).contains(&"conv2d_relu_max_pool2d"), "{:?}", fused(&plan));
+}
+
+/// Neighbours between which something changes what the first of them reads, or what the second does.
+struct Disturbed {
+    net: Net,
+    /// Added to the images between convolution and ReLU.
+    noise: Tensor,
+    logits: Tensor,
+    /// Added to the gradient of the loss between the loss and that of the logits.
+    more: Tensor,
+}
+
+impl Disturbed {
+    fn new(device: &Device) -> Self {
+        let net = Net::new(device);
+        let noise = upload(device, net.x.spec().clone(), 6);
+        let logits = upload(device, TensorSpec::plain([4, 8]), 7);
+        Self { net, noise, logits, more: upload(device, TensorSpec::plain([1]), 8) }
+    }
+
+    fn run(&self, device: &Device) -> Result<[Tensor; 2], Error> {
+        let add =
+            |sum: &Tensor, term| device.run(&Accumulate::new(sum.spec().clone())?, Direction::Update, &[sum, term]);
+        let (tape, net) = (Tape::new(device), &self.net);
+        let [conv, shift, ..] = net.parameters.each_ref().map(|parameter| tape.constant(parameter));
+        let window = Window::new(3).pad(1);
+        let y = tape.conv2d(&tape.constant(&net.x), &conv, &shift, window, window)?;
+        add(&net.x, &self.noise)?;
+        let y = tape.relu(&y)?;
+        let logits = tape.leaf(&self.logits);
+        let (loss, _) = tape.softmax_cross_entropy(&logits, &tape.constant(&net.labels))?;
+        add(&net.one, &self.more)?;
+        let gradients = tape.backward_from(&loss, &net.one)?;
+        Ok([y.tensor().clone(), gradients.get(&logits).expect("a gradient").clone()])
+    }
+}
+
+/// A launch does not move past another that changes what it reads.
+#[test]
+fn what_is_changed_in_between_is_not_fused() {
+    let device = Device::Gpu(gpu().clone());
+    let eager = Disturbed::new(&device).run(&device).expect("a run");
+    let recorded = Disturbed::new(&device);
+    let recorder = gpu().recorder();
+    let results = recorded.run(&Device::Gpu(recorder.clone())).expect("a recording");
+    let plan = recorder.plan(Fusion::On).expect("a plan");
+    device.replay(&plan).expect("a replay");
+    for (what, (eager, planned)) in ["activation", "gradient"].iter().zip(eager.iter().zip(&results)) {
+        assert_eq!(bits(&device, eager), bits(&device, planned), "{what}");
+    }
+    assert_eq!(plan.launches(), 6, "{:?}", plan.rows().collect::<Vec<_>>());
 }
 
 /// Parts of an arena are tensors of their own, and one launch moves them all.
