@@ -88,6 +88,7 @@ def arguments():
     add("--threads", type=int, default=len(cpus()), help="CPUs that each program may use")
     add("--device", choices=["cpu", "cuda"], help="of the peers [default: cuda unless ours runs on a CPU]")
     add("--adapter", help="for ours: part of the adapter's name")
+    add("--before", metavar="COMMAND", help="run this before every turn, such as a script that waits for an idle machine")
     add("--out", type=pathlib.Path, default=ROOT / "docs" / "results", help="folder of the table")
     options = parser.parse_args()
     names = [HERE / "trainer", HERE.parent / "trainer", ROOT / "target" / "release" / "trainer"]
@@ -206,6 +207,8 @@ class Network:
             # Nobody is always the first.
             turn = number % max(1, len(taking_part))
             for program in taking_part[turn:] + taking_part[:turn]:
+                if options.before:
+                    subprocess.run(options.before, shell=True, check=True)
                 try:
                     program.times.append(program.round())
                     say(f"{self.recipe}: round {number + 1}, {program.name}: {program.times[-1]:.3f} ms")
@@ -293,7 +296,7 @@ class Ours(Program):
         summary = json.loads((run / "summary.json").read_text())
         self.what = f"Selvedge {summary['versions']['selvedge']}, wgpu {summary['versions']['wgpu']}"
         self.what += ", recorded plan" if self.name == "ours" else ", through the tape"
-        self.device = f"{summary['adapter']['name']}, {summary['adapter']['driver']}"
+        self.device = summary["adapter"]["name"]
         self.round()
 
     def round(self):
