@@ -34,7 +34,7 @@ NUMBER = {"unit": (1 / 255, 0.0), "symmetric": (2 / 255, -1.0)}
 
 
 class Skip(Exception):
-    """A program cannot take part; why."""
+    """A program or a network cannot take part; why."""
 
 
 def main():
@@ -48,7 +48,12 @@ def main():
                 (work / what).write_bytes(packed.read()[header:])
         networks = []
         for recipe in options.recipes:
-            networks.append(Network(options, work, data, recipe).measure())
+            try:
+                networks.append(Network(options, work, data, recipe).measure())
+            except Skip as reason:
+                say(f"{recipe} is left out: {reason}")
+    if not networks:
+        return 1
     adapter = networks[0]["adapter"]
     result = {
         "adapter": adapter,
@@ -67,6 +72,8 @@ def main():
     (options.out / f"{name}.md").write_text(text)
     (options.out / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
     say(f"written: {options.out / name}.md and .json")
+    if len(networks) < len(options.recipes):
+        return 1
     entries = [entry for network in networks for entry in network["programs"]]
     return 1 if any(entry.get("agrees") is False for entry in entries) else 0
 
@@ -153,20 +160,17 @@ class Network:
         child = start(self.options, command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         _, errors = child.communicate()
         if child.returncode:
-            raise Skip(f"`{name}` ended with exit code {child.returncode}: {errors.strip()[-500:]}")
+            raise Skip(f"the run `{name}` ended with exit code {child.returncode}: {errors.strip()[-500:]}")
         return out
 
     def measure(self):
         options = self.options
-        try:
-            begin = self.train("start", "--max-steps", 1)
-        except Skip as reason:
-            sys.exit(f"{self.recipe}: {reason}")
+        begin = self.train("start", "--max-steps", 1)
         config = tomllib.loads((begin / "config.toml").read_text())
         schedule = config.get("schedule", {}).get("kind", "constant")
         treated = [key for key in ("augment", "erasing", "early_stopping") if key in config]
         if treated or schedule != "constant" or "clip_grad_norm" in config["train"]:
-            sys.exit(f"{self.recipe}: the peers do not do {', '.join(treated) or 'its schedule or its clipping'}")
+            raise Skip(f"the peers do not do {', '.join(treated) or 'its schedule or its clipping'}")
         adapter = json.loads((begin / "summary.json").read_text())["adapter"]
         device = options.device or ("cpu" if adapter["device_type"] == "cpu" else "cuda")
         scale, offset = NUMBER[config["data"]["normalise"]]
@@ -219,6 +223,8 @@ class Network:
         for program in programs:
             program.end()
         ours = programs[0]
+        if ours.skipped:
+            raise Skip(ours.skipped)
         return {
             "recipe": config["name"],
             "batch": self.batch,
