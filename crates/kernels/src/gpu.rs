@@ -1,6 +1,7 @@
 //! An opened device: pipelines, memory, recording, submission, reading back.
 
 mod fuse;
+mod patience;
 mod plan;
 mod sample;
 
@@ -12,10 +13,12 @@ use crate::kernel::{Prefer, Row};
 use crate::memory::{Account, Pool, Tensor, buffer_bytes, largest_buffer};
 use crate::tuned::{Class, Tuned, Tuning};
 use crate::{Binding, BindingKind, Error, Shader, layout, ops};
+use patience::{Patience, others_sleep};
 use plan::Node;
 use reference::{Access, Array, Direction, Operation, TensorSpec};
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -33,8 +36,10 @@ pub struct Options {
     pub poison: bool,
     /// Most bytes of device memory to allocate for tensors. `None`: as many as there are.
     pub memory: Option<u64>,
-    /// How long to wait for the device. `None`: 3 minutes on software adapters, which compile a
-    /// pipeline at its first dispatch, and 10 seconds on hardware.
+    /// How long to wait for the device, at most. `None`: 10 seconds on hardware, and 3 minutes on
+    /// software adapters, which compile a pipeline at its first dispatch and compute at the pace of
+    /// the CPU; but 8 seconds if meanwhile no other thread of this process wants to run, where that
+    /// can be known (Linux).
     pub timeout: Option<Duration>,
     /// Rows of other crates ([`crate::custom`]). [`Gpu::select`] takes them for the last rows of
     /// their direction.
@@ -99,7 +104,9 @@ struct Inner {
     checks: bool,
     poison: bool,
     memory: Arc<Account>,
-    timeout: Duration,
+    patience: Patience,
+    /// Set by [`Gpu::hang`].
+    hung: AtomicBool,
     rows: Vec<&'static dyn Row>,
     tuned: Option<Arc<Tuned>>,
     pipelines: Mutex<HashMap<RowKey, Arc<Compiled>>>,
@@ -199,7 +206,8 @@ impl Gpu {
         }));
 
         let software = info.device_type == wgpu::DeviceType::Cpu;
-        let timeout = options.timeout.unwrap_or(Duration::from_secs(if software { 180 } else { 10 }));
+        let longest = options.timeout.unwrap_or(Duration::from_secs(if software { 180 } else { 10 }));
+        let patience = Patience { longest, idle: Duration::from_secs(8) };
         let stream = Stream::new(&memory, None);
         Ok(Self {
             inner: Arc::new(Inner {
@@ -209,7 +217,8 @@ impl Gpu {
                 checks: options.checks,
                 poison: options.poison,
                 memory,
-                timeout,
+                patience,
+                hung: AtomicBool::new(false),
                 rows: options.rows.clone(),
                 tuned,
                 pipelines: Mutex::default(),
@@ -545,22 +554,44 @@ impl Gpu {
         if let Some(fault) = self.fault() {
             return Err(fault);
         }
-        let timeout = self.inner.timeout;
-        let waited =
-            self.inner.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout: Some(timeout) });
+        let mut refused = None;
+        let poll = |slice| {
+            if self.inner.hung.load(Ordering::Relaxed) {
+                std::thread::sleep(slice);
+                return false;
+            }
+            if self.fault().is_some() {
+                return true;
+            }
+            let submission_index = submission.clone();
+            match self.inner.device.poll(wgpu::PollType::Wait { submission_index, timeout: Some(slice) }) {
+                Ok(_) => true,
+                Err(wgpu::PollError::Timeout) => false,
+                Err(error) => {
+                    refused = Some(Error::Validation(error.to_string()));
+                    true
+                }
+            }
+        };
+        let waited = self.inner.patience.wait(poll, others_sleep);
         if let Some(fault) = self.fault() {
             return Err(fault);
         }
         match waited {
-            Ok(_) => Ok(()),
-            Err(wgpu::PollError::Timeout) => {
+            Ok(()) => refused.map_or(Ok(()), Err),
+            Err(timeout) => {
                 // From now on nothing waits for this device: neither another call nor the end of the program, for
                 // which the last handle would have to go.
                 std::mem::forget((self.inner.device.clone(), self.inner.queue.clone()));
                 Err(lock(&self.inner.fault).get_or_insert(Error::Timeout(timeout)).clone())
             }
-            Err(error) => Err(Error::Validation(error.to_string())),
         }
+    }
+
+    /// From now on nothing that is waited for is ever done, as if the driver hung in its sleep: for
+    /// tests of what waits.
+    pub fn hang(&self) {
+        self.inner.hung.store(true, Ordering::Relaxed);
     }
 
     /// Gives the device up, whatever it is doing: everything that is asked of it from now on fails with

@@ -1,7 +1,8 @@
-//! A GPU that is lost while it trains: the run ends with exit code 7, its checkpoints are whole, and on another device it
-//! ends where one ends that was left alone. Needs an adapter.
+//! A GPU that is lost while it trains, or stops answering: the run ends with exit code 7, its checkpoints are whole, and on
+//! another device it ends where one ends that was left alone. Needs an adapter.
 //!
-//! `Gpu::destroy` stands for a crash of the driver, a reset, a pulled cable: to a program they look the same.
+//! `Gpu::destroy` stands for a crash of the driver, a reset, a pulled cable: to a program they look the same. `Gpu::hang`
+//! stands for a driver that sleeps and never wakes.
 #![allow(clippy::unwrap_used)]
 
 use clap::Parser;
@@ -12,6 +13,7 @@ use pollster::block_on;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use tape::Device;
@@ -70,7 +72,36 @@ fn lines(folder: &Path) -> usize {
 
 #[test]
 fn a_run_that_loses_its_device_is_completed_on_another_bit_for_bit() {
-    let id = "device-loss";
+    let [lost, runs, longest] = again_and_again("device-loss", Gpu::destroy);
+    record(
+        "device-loss",
+        lost as u64,
+        &format!(
+            "exit code 7, at the latest {longest:.1} s after the loss; checkpoints whole; {runs} runs, resumed on another \
+             device after every loss, ended identical bit for bit"
+        ),
+    );
+}
+
+#[test]
+fn a_run_whose_device_stops_answering_is_completed_on_another_bit_for_bit() {
+    let [hung, runs, longest] = again_and_again("device-hang", Gpu::hang);
+    record(
+        "device-hang",
+        hung as u64,
+        &format!(
+            "exit code 7, at the latest {longest:.1} s later; checkpoints whole; {runs} runs, resumed on another device, \
+             ended identical bit for bit"
+        ),
+    );
+}
+
+/// Has a fault befall the devices of runs at random moments, and goes on with each run on another device until it is
+/// complete. Returned: how often, in how many runs, and the longest time in seconds until it was noticed.
+fn again_and_again(id: &str, fault: fn(&Gpu)) -> [f64; 3] {
+    // A device that computes for another test is no device that hangs.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let desk = tempfile::tempdir().unwrap();
     let mut finder = Finder::new(Source::Synthetic);
     finder.manifest.test_count = 100;
@@ -98,7 +129,7 @@ fn a_run_that_loses_its_device_is_completed_on_another_bit_for_bit() {
                 thread::sleep(moment);
                 if wanted && !over.load(Ordering::Relaxed) {
                     gone = Some(Instant::now());
-                    gpu.destroy();
+                    fault(gpu);
                 }
             });
             // Gone with the last step done, it may not have been missed.
@@ -117,13 +148,5 @@ fn a_run_that_loses_its_device_is_completed_on_another_bit_for_bit() {
         runs += 1;
     }
     // Not asserted: a busy machine is no hang.
-    let longest = longest.as_secs_f64();
-    record(
-        id,
-        lost,
-        &format!(
-            "exit code 7, at the latest {longest:.1} s after the loss; checkpoints whole; {runs} runs, resumed on another \
-             device after every loss, ended identical bit for bit"
-        ),
-    );
+    [lost as f64, f64::from(runs), longest.as_secs_f64()]
 }
