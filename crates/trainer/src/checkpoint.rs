@@ -139,7 +139,7 @@ pub enum CheckpointError {
         error: io::Error,
     },
     /// There is none.
-    #[error("{} holds no checkpoint; nothing was trained yet, start anew with --out", folder.display())]
+    #[error("{} holds no checkpoint to go on from; begin another run with --out", folder.display())]
     None {
         /// The folder of the run.
         folder: PathBuf,
@@ -149,6 +149,15 @@ pub enum CheckpointError {
     Invalid {
         /// Each with its reason.
         refused: Vec<Refused>,
+    },
+    /// The checkpoint of the best epoch cannot be used.
+    #[error(
+        "the weights of the best epoch, with which the run is to end, cannot be had: {refused}; begin another run with \
+         --out, and with --set early_stopping.restore_best=false if the last epoch's weights will do"
+    )]
+    NoBest {
+        /// With its reason.
+        refused: Refused,
     },
     /// A checkpoint of another run.
     #[error("checkpoint {}: {what}", path.display())]

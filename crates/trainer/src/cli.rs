@@ -300,6 +300,10 @@ pub struct TrainArgs {
     /// Go on with the run in this folder from its newest checkpoint; --epochs and --max-steps may extend it
     #[arg(long, value_name = "RUN", conflicts_with_all = ["recipe", "init", "out"])]
     pub resume: Option<PathBuf>,
+    /// With --resume and more epochs or steps: go on even though the run then ends otherwise than one that was as long
+    /// from the start, because its learning rate or its best epoch depends on the length
+    #[arg(long, requires = "resume")]
+    pub extend: bool,
     /// What to do about a step that leaves NaN or infinity behind
     #[arg(long, value_enum, default_value_t)]
     pub on_nan: OnNan,
@@ -876,6 +880,7 @@ impl Cli {
                 log_every: None,
                 checkpoint_every: None,
                 resume: None,
+                extend: false,
                 on_nan: OnNan::Stop,
                 eager: false,
                 out: None,

@@ -17,6 +17,7 @@ use crate::{kernels_watch, list, reproduce, sweep, weights};
 use anyhow::Context;
 use fashion_mnist::{CLASSES, Dataset};
 use pollster::block_on;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 /// Does what the command line says.
@@ -111,7 +112,8 @@ async fn eval(cli: &Cli, args: &EvalArgs) -> anyhow::Result<()> {
     let device = device::open(&cli.device).await?;
     let dataset = dataset(cli, Display::detect(false))?;
     let model = Model::new(&device, network, values)?;
-    let test = test(&device, &model, &recipe, &dataset, 0, &mut |_| ()).await?;
+    let test = test(&device, &model, &recipe, &dataset, 0, &mut |_| ControlFlow::Continue(())).await?;
+    let test = test.context("the test was stopped")?;
     if args.json {
         let mut figures = serde_json::to_value(&test)?;
         if let Some(figures) = figures.as_object_mut() {

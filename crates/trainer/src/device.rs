@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tape::Device;
 
 /// A table of choices is a few thousand bytes; whoever names a disk image gets an error, not a wait.
-const MAX_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u64 = 1 << 18;
 
 /// Why `--tuned` cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +76,8 @@ pub async fn open(args: &DeviceArgs) -> anyhow::Result<Device> {
     }
 }
 
-fn read_tuned(path: &Path) -> Result<Tuned, TuningError> {
+/// Reads a table of choices.
+pub fn read_tuned(path: &Path) -> Result<Tuned, TuningError> {
     let unreadable = |error| TuningError::Unreadable { path: path.to_owned(), error };
     // Before it is opened: opening a pipe would wait for its writer.
     if !path.metadata().map_err(unreadable)?.is_file() {

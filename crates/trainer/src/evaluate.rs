@@ -7,10 +7,14 @@ use crate::network::CLASSES;
 use crate::recipe::Recipe;
 use kernels::Plan;
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use tape::{Device, Error, Tape, Tensor};
 
 /// Images at a time. More would only need more memory.
 const BATCH: usize = 500;
+
+/// The same on the reference, which is slow: whoever asks to stop should not have to wait for long.
+const BATCH_OF_REFERENCE: usize = 50;
 
 /// A network and the images it is evaluated on, as often as one likes.
 #[derive(Debug)]
@@ -59,7 +63,8 @@ impl<'a> Evaluator<'a> {
         let recorded = HashMap::new();
         let mut evaluator = Self { device, model, recipe, images, order, labels, how, visit, recorded };
         if !how.eager {
-            for n in [BATCH.min(order.len()), order.len() % BATCH] {
+            let most = batch(device);
+            for n in [most.min(order.len()), order.len() % most] {
                 if n > 0 && !evaluator.recorded.contains_key(&n) {
                     evaluator.record(n)?;
                 }
@@ -90,11 +95,13 @@ impl<'a> Evaluator<'a> {
         Ok(Outcome { logits: logits.tensor().clone(), metrics: metrics.tensor().clone() })
     }
 
-    /// Loss, accuracy and confusion. `each` gets the logits of every image, in order.
-    pub async fn run(&self, each: &mut dyn FnMut(&[f32])) -> Result<Evaluation, Error> {
+    /// Loss, accuracy and confusion. `each` gets the logits of every image, in order, a batch at a time, and says whether
+    /// to go on; if not, there are no figures.
+    pub async fn run(&self, each: &mut dyn FnMut(&[f32]) -> ControlFlow<()>) -> Result<Option<Evaluation>, Error> {
         let mut tally = Tally::default();
-        for (number, batch) in self.order.chunks(BATCH).enumerate() {
-            self.visit.seek(self.device, number as u64, number * BATCH, seed(self.recipe))?;
+        let most = batch(self.device);
+        for (number, batch) in self.order.chunks(most).enumerate() {
+            self.visit.seek(self.device, number as u64, number * most, seed(self.recipe))?;
             let run;
             let outcome = match self.recorded.get(&batch.len()) {
                 Some((plan, outcome)) => {
@@ -112,11 +119,18 @@ impl<'a> Evaluator<'a> {
             for (logits, &image) in logits.real().chunks(CLASSES).zip(batch) {
                 let label = self.labels.get(image as usize).copied().unwrap_or(u8::MAX);
                 tally.count(label.into(), first_maximum(logits));
-                each(logits);
+                if each(logits).is_break() {
+                    return Ok(None);
+                }
             }
         }
-        Ok(tally.finish())
+        Ok(Some(tally.finish()))
     }
+}
+
+/// Images at a time on this device.
+fn batch(device: &Device) -> usize {
+    if matches!(device, Device::Reference) { BATCH_OF_REFERENCE } else { BATCH }
 }
 
 /// Seeds of recipes have 63 bits, so that training never draws the same numbers.

@@ -4,6 +4,7 @@ use crate::batch::BatchError;
 use crate::checkpoint::CheckpointError;
 use crate::cli::UsageError;
 use crate::device::TuningError;
+use crate::extend::LengthError;
 use crate::interrupt::{Interrupted, Signal};
 use crate::kernels_check::ChecksFailed;
 use crate::network::NetworkError;
@@ -119,7 +120,7 @@ impl Failure {
             return Some(match error {
                 CheckpointError::Unwritable { .. } => Self::Runtime,
                 CheckpointError::Differs { .. } | CheckpointError::None { .. } => Self::Usage,
-                CheckpointError::Invalid { .. } => Self::Weights,
+                CheckpointError::Invalid { .. } | CheckpointError::NoBest { .. } => Self::Weights,
             });
         }
         if let Some(error) = error.downcast_ref::<BatchError>() {
@@ -148,6 +149,7 @@ impl Failure {
             || error.is::<RecipeError>()
             || error.is::<NetworkError>()
             || error.is::<TuningError>()
+            || error.is::<LengthError>()
             || error.is::<reference::Error>()
             || error.is::<fashion_mnist::SplitError>();
         let known = [
@@ -211,6 +213,7 @@ mod tests {
             (fashion_mnist::SplitError::TooMany { n_total: 1 }.into(), 2),
             (RunFolderError::NotAFolder { path: "x".into() }.into(), 2),
             (RunFolderError::Missing { path: "x".into() }.into(), 2),
+            (RunFolderError::Uncreatable { path: "x".into(), error: std::io::Error::other("") }.into(), 2),
             (RunFolderError::Io { path: "x".into(), error: std::io::Error::other("") }.into(), 1),
             (ReportError::Folder(RunFolderError::Missing { path: "x".into() }).into(), 2),
             (ReportError::Device(tape::Error::Device(lost())).into(), 7),

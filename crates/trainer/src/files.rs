@@ -52,8 +52,8 @@ impl Sibling {
         // Temporary files are private by default; this one is to become an ordinary file.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder)?;
-        file.write_all(bytes)?;
+        let mut file = builder.tempfile_in(folder).map_err(nameless)?;
+        file.as_file_mut().write_all(bytes)?;
         file.as_file().sync_all()?;
         Ok(Self(file))
     }
@@ -62,6 +62,11 @@ impl Sibling {
     pub fn replace(self, path: &Path) -> io::Result<()> {
         Ok(self.0.persist(path).map(drop)?)
     }
+}
+
+/// The same error without the path of the temporary file, which means nothing to whoever reads it.
+fn nameless(error: io::Error) -> io::Error {
+    if error.raw_os_error().is_some() { error } else { error.kind().into() }
 }
 
 /// Makes names last: they are part of the folder. Where folders cannot be synced, there is nothing more to do.
@@ -130,6 +135,7 @@ mod tests {
     #[test]
     fn a_missing_folder_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(write_atomically(&folder.path().join("no/file"), b"", Existing::Replace).is_err());
+        let error = write_atomically(&folder.path().join("no/file"), b"", Existing::Replace).unwrap_err();
+        assert!(!error.to_string().contains(PREFIX), "{error}");
     }
 }

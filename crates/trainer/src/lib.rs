@@ -17,6 +17,7 @@ mod dump;
 pub mod evaluate;
 pub mod evaluation;
 pub mod exit;
+pub mod extend;
 pub mod files;
 pub mod images;
 mod initialise;
@@ -44,7 +45,7 @@ pub mod run_folder;
 mod similar;
 pub mod step;
 pub mod summary;
-mod sweep;
+pub mod sweep;
 pub mod train;
 pub mod weights;
 

@@ -184,6 +184,11 @@ impl Journal {
         })
     }
 
+    /// How many of the first `bytes` of the figures are missing.
+    pub fn missing(folder: &Path, bytes: u64) -> u64 {
+        bytes.saturating_sub(folder.join(Self::METRICS).metadata().map_or(0, |metadata| metadata.len()))
+    }
+
     /// Goes on with both files: with `metrics` bytes of the one and all of the other. Returned with them: how many of
     /// those bytes are missing.
     pub fn resume(folder: &Path, metrics: u64) -> Result<(Self, u64), JournalError> {

@@ -16,7 +16,7 @@ pub use builtin::{BUILT_IN, BuiltIn};
 pub use loss::{CrossEntropy, Loss};
 pub use optimizer::{Adam, AdamW, Optimizer, OptimizerKind, RmsProp, Sgd};
 pub use parse::Place;
-pub(crate) use parse::position;
+pub(crate) use parse::{bounded, position};
 pub use per_axis::PerAxis;
 pub use reported::{Correct, Mistakes, Reported};
 pub use schedule::{Constant, Cosine, OneCycle, Schedule, StepDecay};

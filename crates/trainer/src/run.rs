@@ -1,9 +1,12 @@
 //! One run, new or resumed: from what was asked for to what is left in the run folder.
 
-use crate::checkpoint::{Checkpoint, CheckpointError, Damage, DatasetIdentity, Found, Identity, Names, Store};
+use crate::checkpoint::{
+    Checkpoint, CheckpointError, Damage, DatasetIdentity, Found, Identity, Names, Snapshot, Store,
+};
 use crate::cli::TrainArgs;
+use crate::extend::{Change, advice};
 use crate::files::Existing;
-use crate::interrupt::{Interrupt, Interrupted};
+use crate::interrupt::{Interrupt, Interrupted, Signal};
 use crate::metrics::Journal;
 use crate::model::Model;
 use crate::network::{Network, thousands};
@@ -13,12 +16,13 @@ use crate::recipe::{Recipe, TRAINING_IMAGES};
 use crate::report::{self, Predictions};
 use crate::run_folder::{RunFolder, RunLock};
 use crate::summary::{SELVEDGE_VERSION, Seconds, Summary, Versions, arguments};
-use crate::train::{LoopState, Partition, Records, Settings, Trainer, layout, test};
+use crate::train::{Partition, Records, Settings, Trainer, layout, test};
 use crate::{console, device, doctor, weights};
 use fashion_mnist::Dataset;
 use reference::Array;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 use tape::Device;
@@ -44,6 +48,7 @@ struct Resumed {
     lock: RunLock,
     store: Store,
     found: Found,
+    change: Change,
 }
 
 /// A finished run.
@@ -77,6 +82,7 @@ impl Run {
             }
             RunFolder::vacant(path)?;
         }
+        RunFolder::creatable(args.out.as_deref())?;
         let network = Network::new(&recipe.layers, recipe.train.batch_size)?;
         let values = match &args.init {
             Some(path) => weights::load(path, network.parameters())?,
@@ -117,15 +123,34 @@ impl Run {
 
         let state = &found.checkpoint.snapshot.state;
         let (epochs, steps) = (state.epochs(), state.steps);
+        let run = folder.path();
+        let old = Recipe::parse(old, "the checkpoint's recipe")?;
+        let change = Change::new(run, &old, &recipe, state, args.extend)?;
         if state.is_done(&recipe.train)
             && let Some(summary) = folder.summary().filter(|summary| summary.steps == steps)
         {
+            match weights::load(&folder.weights(), network.parameters()) {
+                Ok(_) => {
+                    let accuracy = crate::evaluation::percent(summary.test.accuracy);
+                    let advice = advice(run, state, &recipe.train);
+                    let run = run.display();
+                    console::message(&format!(
+                        "{run} is finished: {epochs} epochs, {steps} steps, test accuracy {accuracy}; {advice}"
+                    ));
+                    warn_of_missing(Journal::missing(folder.path(), state.metrics_bytes));
+                    return Ok(None);
+                }
+                Err(error) => {
+                    console::message(&format!("{} was finished, but {error}; it is written anew", run.display()))
+                }
+            }
+        }
+        folder.require_room(room(values).saturating_sub(folder.kept()))?;
+        if let Change::Accepted(extension) = &change {
             console::message(&format!(
-                "{} is finished: {epochs} epochs, {steps} steps, test accuracy {}; more --epochs or --max-steps extend it",
-                folder.path().display(),
-                crate::evaluation::percent(summary.test.accuracy)
+                "extended from {} to {}: it ends otherwise than a run that was as long from the start",
+                extension.was, extension.now
             ));
-            return Ok(None);
         }
         console::message(&format!(
             "going on from {}: {steps} steps, epoch {} from image {} on",
@@ -134,7 +159,7 @@ impl Run {
             state.position
         ));
         let log_every = *log_every;
-        let start = Start::Resumed(Box::new(Resumed { folder, lock, store, found }));
+        let start = Start::Resumed(Box::new(Resumed { folder, lock, store, found, change }));
         Ok(Some(Self { recipe, network, log_every, start }))
     }
 
@@ -149,12 +174,8 @@ impl Run {
         let Self { recipe, network, log_every, start } = self;
         let adapter = device::describe(device);
         let partition = Partition::new(&recipe, dataset.train.len())?;
-        let identity = Identity {
-            recipe: recipe.to_toml()?,
-            dataset: identify(dataset),
-            log_every,
-            adapter: format!("{} ({}, {})", adapter.name, adapter.backend, adapter.driver),
-        };
+        let identity =
+            Identity { recipe: recipe.to_toml()?, dataset: identify(dataset), log_every, adapter: adapter.to_string() };
         if let Start::Resumed(resumed) = &start {
             check_surroundings(&resumed.found, &identity, partition.train.len())?;
         }
@@ -192,7 +213,7 @@ impl Run {
                 let snapshot = resumed.found.checkpoint.snapshot;
                 let value = |name: &str| snapshot.tensor(name).map(|tensor| tensor.values.clone()).unwrap_or_default();
                 let values = network.parameters().iter().map(|parameter| value(&parameter.name)).collect();
-                (values, Some(snapshot), Begin::Resumed(resumed.folder, resumed.lock, resumed.store))
+                (values, Some(snapshot), Begin::Resumed(resumed.folder, resumed.lock, resumed.store, resumed.change))
             }
         };
         let model = Model::new(device, network, values)?;
@@ -223,8 +244,8 @@ impl Run {
                         let checkpoint = Checkpoint { identity, snapshot: snapshot.clone() };
                         begin_run(out.as_deref(), &recipe, checkpoint)?
                     }
-                    Begin::Resumed(folder, lock, store) => {
-                        let records = go_on(&folder, &recipe, store, identity, &snapshot.state)?;
+                    Begin::Resumed(folder, lock, store, change) => {
+                        let records = go_on(&folder, &recipe, (store, identity), snapshot, change)?;
                         (folder, lock, records)
                     }
                 };
@@ -234,7 +255,9 @@ impl Run {
             .await?;
         let Some((folder, _lock)) = kept else { anyhow::bail!("training ended before it began") };
 
-        if recipe.early_stopping.as_ref().is_some_and(|stopping| stopping.restore_best) {
+        let restore_best = recipe.early_stopping.as_ref().is_some_and(|stopping| stopping.restore_best);
+        // If the last one is the best, its weights are there.
+        if restore_best && state.best.is_none_or(|best| best.steps != state.steps) {
             let layout = layout(model.network(), &recipe, log_every.is_some())?;
             let values: usize = layout.iter().map(|(_, dims)| dims.iter().product::<usize>()).sum();
             let best = Store::best(folder.path(), Store::largest(values as u64), |found| fits(found, &layout))?;
@@ -245,11 +268,15 @@ impl Run {
             }
         }
         let mut predictions = Predictions::default();
-        let test = test(device, &model, &recipe, dataset, state.steps, &mut |logits| predictions.push(logits)).await?;
-        let values = model.values(device).await?;
-        if let Some(signal) = interrupt.pending() {
+        let mut each = |logits: &[f32]| {
+            predictions.push(logits);
+            if interrupt.pending().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let Some(test) = test(device, &model, &recipe, dataset, state.steps, &mut each).await? else {
+            let signal = interrupt.pending().unwrap_or(Signal::Interrupt);
             return Err(Interrupted { signal, steps: state.steps, run: Some(folder.path().to_owned()) }.into());
-        }
+        };
+        let values = model.values(device).await?;
         let parameter_values = model.network().parameters().iter().zip(values.iter().map(Vec::as_slice));
         let metadata = [("recipe", recipe.name.as_str()), ("dataset", dataset.name.as_str())];
         weights::save(&folder.weights(), parameter_values, &metadata)?;
@@ -267,6 +294,7 @@ impl Run {
             validation_augmented: state.validation_augmented,
             best: state.best,
             train: state.train,
+            extended: state.extended,
             seconds: Seconds { train: state.seconds, total: begin.elapsed().as_secs_f64() },
             versions: Versions { selvedge: SELVEDGE_VERSION.to_owned(), wgpu: doctor::wgpu_version().to_owned() },
             arguments: arguments(),
@@ -288,7 +316,23 @@ impl Run {
 /// What is to be done when everything is ready.
 enum Begin {
     New(Option<PathBuf>),
-    Resumed(RunFolder, RunLock, Store),
+    Resumed(RunFolder, RunLock, Store, Change),
+}
+
+/// Bytes of a run whose checkpoints have so many values.
+fn room(values: usize) -> u64 {
+    // Three checkpoints, a fourth while it is written, and the weights, which are smaller than one.
+    5 * 4 * values as u64 + (1 << 20)
+}
+
+fn warn_of_missing(bytes: u64) {
+    if bytes > 0 {
+        console::message(&format!(
+            "warning: {bytes} bytes of {} are gone, which were written before; they cannot be had again, and the file is \
+             not that of a run left alone",
+            Journal::METRICS
+        ));
+    }
 }
 
 /// A new run folder with a first checkpoint: from here on the run can go on whatever happens.
@@ -300,8 +344,7 @@ fn begin_run(
     let (folder, lock) = RunFolder::create(out, recipe, SystemTime::now())?;
     let values: usize = checkpoint.snapshot.tensors.iter().map(|tensor| tensor.values.len()).sum();
     let fill = || -> anyhow::Result<Records> {
-        // Three checkpoints, a fourth while it is written, and the weights, which are smaller than one.
-        folder.require_room(5 * 4 * values as u64 + (1 << 20))?;
+        folder.require_room(room(values))?;
         let mut store = Store::create(folder.path())?;
         store.save(&checkpoint, Names::Last)?;
         folder.write_config(recipe, Existing::Keep)?;
@@ -320,18 +363,24 @@ fn begin_run(
 fn go_on(
     folder: &RunFolder,
     recipe: &Recipe,
-    store: Store,
-    identity: Identity,
-    state: &LoopState,
+    (store, identity): (Store, Identity),
+    snapshot: &mut Snapshot,
+    change: Change,
 ) -> anyhow::Result<Records> {
-    let (journal, missing) = Journal::resume(folder.path(), state.metrics_bytes)?;
-    if missing > 0 {
-        console::message(&format!("{} lacks {missing} bytes of what was written before", Journal::METRICS));
-    }
+    let (journal, missing) = Journal::resume(folder.path(), snapshot.state.metrics_bytes)?;
+    warn_of_missing(missing);
     if folder.recipe()? != *recipe {
         folder.write_config(recipe, Existing::Replace)?;
     }
-    Ok(Records::new(journal, folder.path().to_owned(), store, identity))
+    let mut records = Records::new(journal, folder.path().to_owned(), store, identity);
+    if let Change::Accepted(extension) = change {
+        snapshot.state.extended.push(extension);
+    }
+    if change != Change::None {
+        // What was accepted once need not be accepted again.
+        records.save(snapshot, Names::Last)?;
+    }
+    Ok(records)
 }
 
 /// Refuses other data; says that the adapter is another.
@@ -356,7 +405,7 @@ fn check_surroundings(found: &Found, now: &Identity, train: usize) -> anyhow::Re
         console::message(&format!(
             "the checkpoint was written on {}, this is {}: figures may differ from those of an uninterrupted run",
             plain(adapter),
-            now.adapter
+            plain(&now.adapter)
         ));
     }
     Ok(())

@@ -59,6 +59,14 @@ pub enum RunFolderError {
         /// Bytes that checkpoints and weights take.
         needed: u64,
     },
+    /// No folder can be made there.
+    #[error("{}: no run folder can be made there: {error}; name another with --out", path.display())]
+    Uncreatable {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
     /// The path is a file.
     #[error("{} is not a folder", path.display())]
     NotAFolder {
@@ -72,7 +80,7 @@ pub enum RunFolderError {
         path: PathBuf,
     },
     /// The folder holds no run.
-    #[error("{} holds no run: {file} is missing", path.display())]
+    #[error("{} holds no run: {file} is missing{}", path.display(), cure(path, file))]
     NoRun {
         /// The folder.
         path: PathBuf,
@@ -87,6 +95,17 @@ pub enum RunFolderError {
         /// What it said.
         error: io::Error,
     },
+}
+
+/// How a folder comes to what is missing.
+fn cure(path: &Path, file: &str) -> String {
+    match file {
+        WEIGHTS => format!("; trainer train --resume {} trains to the end and writes it", path.display()),
+        CONFIG if Store::any(path) => {
+            "; its checkpoints keep the recipe in their header, as `recipe`: write that to config.toml".to_owned()
+        }
+        _ => String::new(),
+    }
 }
 
 /// Keeps other processes from training in the same folder. Ends with this value, or with the process.
@@ -142,6 +161,11 @@ impl RunFolder {
         }
     }
 
+    /// Bytes that checkpoints and weights take already.
+    pub fn kept(&self) -> u64 {
+        Store::bytes(&self.path) + self.weights().metadata().map_or(0, |metadata| metadata.len())
+    }
+
     /// Refuses a disk with less room than so many bytes.
     pub fn require_room(&self, needed: u64) -> Result<(), RunFolderError> {
         match fs4::available_space(&self.path) {
@@ -154,14 +178,14 @@ impl RunFolder {
     /// `path` as a folder without a run.
     fn prepare(path: &Path) -> Result<Self, RunFolderError> {
         Self::vacant(path)?;
-        fs::create_dir_all(path).map_err(|error| RunFolderError::Io { path: path.to_owned(), error })?;
+        fs::create_dir_all(path).map_err(|error| RunFolderError::Uncreatable { path: path.to_owned(), error })?;
         Ok(Self { path: path.to_owned() })
     }
 
     /// Refuses a file, and a folder that holds a run. Writes nothing.
     pub fn vacant(path: &Path) -> Result<(), RunFolderError> {
         let folder = Self { path: path.to_owned() };
-        if path.exists() && !path.is_dir() {
+        if path.symlink_metadata().is_ok() && !path.is_dir() {
             return Err(RunFolderError::NotAFolder { path: folder.path });
         }
         // A link that leads nowhere is occupied, too.
@@ -176,9 +200,31 @@ impl RunFolder {
         }
     }
 
+    /// Refuses a place where no folder can be made, or written to if it is there; by default the one below `runs`. Leaves
+    /// nothing behind.
+    pub fn creatable(out: Option<&Path>) -> Result<(), RunFolderError> {
+        let path = out.unwrap_or(Path::new("runs"));
+        let there = |path: &&Path| path.as_os_str().is_empty() || path.symlink_metadata().is_ok();
+        let Some(nearest) = path.ancestors().find(there) else { return Ok(()) };
+        let nearest = if nearest.as_os_str().is_empty() { Path::new(".") } else { nearest };
+        if !nearest.is_dir() {
+            return Err(RunFolderError::NotAFolder { path: nearest.to_owned() });
+        }
+        let probe = nearest.join(format!(".selvedge-{}.probe", std::process::id()));
+        match fs::create_dir(&probe) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(RunFolderError::Uncreatable { path: path.to_owned(), error })
+            }
+            _ => {
+                let _ = fs::remove_dir(probe);
+                Ok(())
+            }
+        }
+    }
+
     /// A folder that did not exist before, numbered if runs start in the same second.
     fn create_below(parent: &Path, name: &str) -> Result<Self, RunFolderError> {
-        let failed = |path: &Path, error| RunFolderError::Io { path: path.to_owned(), error };
+        let failed = |path: &Path, error| RunFolderError::Uncreatable { path: path.to_owned(), error };
         fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
         for number in 1.. {
             let path = parent.join(if number == 1 { name.to_owned() } else { format!("{name}-{number}") });
@@ -381,7 +427,7 @@ mod tests {
         assert!(matches!(RunFolder::open(file.path()), Err(RunFolderError::NotAFolder { .. })));
         assert!(matches!(RunFolder::open(&file.path().join("x")), Err(RunFolderError::Io { .. })));
         let below = RunFolder::create(Some(&file.path().join("x")), &recipe(), UNIX_EPOCH);
-        assert!(matches!(below, Err(RunFolderError::Io { .. })));
+        assert!(matches!(below, Err(RunFolderError::Uncreatable { .. })));
     }
 
     #[test]

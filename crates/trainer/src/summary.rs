@@ -1,9 +1,11 @@
 //! `summary.json`: what a run was and what came of it.
 
 use crate::evaluation::Evaluation;
+use crate::extend::Extension;
 use crate::metrics::Scores;
 use crate::train::Best;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The outcome of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +40,9 @@ pub struct Summary {
     /// On the training images during the last epoch, as they were trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train: Option<Scores>,
+    /// How the run was made longer, where it therefore ended otherwise than one that was as long from the start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extended: Vec<Extension>,
     /// Wall time.
     pub seconds: Seconds,
     /// Of what ran.
@@ -60,6 +65,15 @@ pub struct Adapter {
     pub backend: String,
     /// Name and version.
     pub driver: String,
+}
+
+impl fmt::Display for Adapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.driver.as_str() {
+            "" => write!(f, "the CPU {}", self.name),
+            driver => write!(f, "{} ({}, {driver})", self.name, self.backend),
+        }
+    }
 }
 
 /// Wall time in seconds.
@@ -115,11 +129,18 @@ pub(crate) mod tests {
             validation_augmented: None,
             best: None,
             train: None,
+            extended: vec![],
             seconds: Seconds { train: 1.5, total: 2.0 },
             versions: Versions { selvedge: SELVEDGE_VERSION.to_owned(), wgpu: "30".to_owned() },
             arguments: vec!["train".to_owned()],
             kernels: vec!["relu.fwd.vec4".to_owned()],
         }
+    }
+
+    #[test]
+    fn adapters_have_names_for_people() {
+        assert_eq!(summary().adapter.to_string(), "llvmpipe (vulkan, Mesa)");
+        assert_eq!(crate::device::describe(&tape::Device::Reference).to_string(), "the CPU reference");
     }
 
     #[test]

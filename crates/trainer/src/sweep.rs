@@ -7,7 +7,7 @@ use crate::cli::{Cli, DataArgs, SweepArgs};
 use crate::console;
 use crate::files::{Existing, write_atomically};
 use crate::plain::plain;
-use crate::recipe::{Place, Recipe, RecipeError, position};
+use crate::recipe::{Place, Recipe, RecipeError, bounded, position};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -21,7 +21,7 @@ const MAX_RUNS: usize = 10_000;
 /// A grid: every recipe with every combination of the axes' values, with every seed.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sweep {
+pub struct Sweep {
     /// Part of the folder's name.
     name: String,
     /// Built-in recipes or paths, which are relative to the working folder.
@@ -93,27 +93,34 @@ pub fn sweep(cli: &Cli, args: &SweepArgs) -> anyhow::Result<()> {
 }
 
 impl Sweep {
-    /// The built-in one of this name, or the file.
-    fn find(name: &str) -> Result<(Self, String), RecipeError> {
-        let (text, file) = match name {
-            "r1" => (R1.to_owned(), "r1.toml (built in)".to_owned()),
-            path => (Recipe::read_text(Path::new(path))?, path.to_owned()),
-        };
-        Ok((Self::parse(&text, &file)?, file))
+    /// Reads and checks a file, but not whether its recipes and axes are good.
+    pub fn read(path: &Path) -> Result<Self, RecipeError> {
+        Self::parse(&Recipe::read_text(path)?, &path.display().to_string())
     }
 
-    fn parse(text: &str, file: &str) -> Result<Self, RecipeError> {
+    /// The built-in one of this name, or the file.
+    fn find(name: &str) -> Result<(Self, String), RecipeError> {
+        if name == "r1" {
+            let file = "r1.toml (built in)";
+            return Ok((Self::parse(R1, file)?, file.to_owned()));
+        }
+        Ok((Self::read(Path::new(name))?, plain(name)))
+    }
+
+    /// Reads and checks a text. `file` is for messages.
+    pub fn parse(text: &str, file: &str) -> Result<Self, RecipeError> {
         let wrong = |offset, message: &str| RecipeError::Syntax {
             place: Place { file: plain(file), position: Some(position(text, offset)) },
             message: plain(message),
         };
+        bounded(text, file)?;
         let sweep: Self = toml::from_str(text)
             .map_err(|error| wrong(error.span().map_or(0, |span| span.start), error.message().trim_end()))?;
         let at = |key: &str| {
-            text.lines()
+            text.split_inclusive('\n')
                 .scan(0, |offset, line| {
                     let here = *offset;
-                    *offset += line.len() + 1;
+                    *offset += line.len();
                     Some((here, line))
                 })
                 .find(|(_, line)| line.trim_start().trim_start_matches('"').starts_with(key))
@@ -137,11 +144,25 @@ impl Sweep {
                 _ => return Err(wrong(at(axis), &format!("axis `{axis}` must be a list of values"))),
             }
         }
+        // They come back in messages about recipes and settings.
+        if sweep.recipes.iter().any(|name| name.contains(char::is_control)) {
+            return Err(wrong(at("recipes"), "the name of a recipe must be without control characters"));
+        }
+        if let Some(axis) = sweep.axes.iter().find_map(|(axis, values)| has_control(axis, values).then_some(axis)) {
+            return Err(wrong(at(axis), &format!("axis `{axis}` must be without control characters")));
+        }
         Ok(sweep)
     }
 
     /// All runs, those of a point one after the other. Everything that can be refused is refused here.
     fn plan(&self, folder: &Path, args: &SweepArgs, data: &DataArgs, file: &str) -> anyhow::Result<Vec<Planned>> {
+        // Before anything is made: a short file can ask for more than fits into memory.
+        let values = self.axes.values().map(|values| values.as_array().map_or(0, Vec::len) as u64);
+        let seeds = args.seeds.map_or(self.seeds.len() as u64, |seeds| seeds.get());
+        anyhow::ensure!(
+            values.fold(seeds.saturating_mul(self.recipes.len() as u64), u64::saturating_mul) <= MAX_RUNS as u64,
+            BatchError::TooMany { file: file.to_owned(), most: MAX_RUNS }
+        );
         let seeds: Vec<u64> = match args.seeds {
             Some(seeds) => (0..seeds.get()).collect(),
             None => self.seeds.clone(),
@@ -154,10 +175,6 @@ impl Sweep {
                 .iter()
                 .flat_map(|before| assignments.iter().map(|own| [before.as_slice(), own].concat()))
                 .collect();
-            anyhow::ensure!(
-                combinations.len() * self.recipes.len() * seeds.len() <= MAX_RUNS,
-                BatchError::TooMany { file: file.to_owned(), most: MAX_RUNS }
-            );
         }
         let mut runs = Vec::new();
         for name in &self.recipes {
@@ -175,6 +192,17 @@ impl Sweep {
         }
         Ok(runs)
     }
+}
+
+/// Whether a key or its value, at any depth, has control characters.
+fn has_control(key: &str, value: &Value) -> bool {
+    key.contains(char::is_control)
+        || match value {
+            Value::String(text) => text.contains(char::is_control),
+            Value::Array(values) => values.iter().any(|value| has_control("", value)),
+            Value::Table(fields) => fields.iter().any(|(key, value)| has_control(key, value)),
+            _ => false,
+        }
 }
 
 /// What an axis's value sets.
@@ -375,6 +403,27 @@ size = [{ "train.batch_size" = 32, "train.epochs" = 2 }, { "train.batch_size" = 
     }
 
     #[test]
+    fn a_short_file_that_asks_for_much_is_refused_unmade() {
+        let many = |count: usize| format!("[{}1]", "1,".repeat(count - 1));
+        let axes: String = (0..6).map(|axis| format!("a{axis} = {}\n", many(500))).collect();
+        let seeds = format!("name = \"x\"\nrecipes = [\"lenet5\"]\nseeds = {}\n", many(200));
+        let plain = args("r1");
+        let refused = |text: &str, args: &SweepArgs| {
+            let message = Sweep::parse(text, "x")
+                .unwrap()
+                .plan(Path::new("x"), args, &DataArgs::default(), "x")
+                .unwrap_err()
+                .to_string();
+            assert_eq!(message, "x: the grid has more than 10000 runs; make it smaller");
+        };
+        refused(&format!("{seeds}[axes]\n{axes}"), &plain);
+        refused(&seeds.replace("\"lenet5\"", &"\"lenet5\",".repeat(51)), &plain);
+        refused(&seeds, &args("r1 --seeds 18446744073709551615"));
+        let message = Sweep::parse(&format!("{seeds}# {}", "=".repeat(4096)), "x").unwrap_err().to_string();
+        assert!(message.starts_with("x:4:") && message.contains("more than 4096 lines"), "{message}");
+    }
+
+    #[test]
     fn errors_name_the_line() {
         for (from, to, expected) in [
             ("seeds = [3, 5]", "seed = [3]", "grid.toml:3:1: unknown field `seed`"),
@@ -382,6 +431,9 @@ size = [{ "train.batch_size" = 32, "train.epochs" = 2 }, { "train.batch_size" = 
             ("seeds = [3, 5]", "seeds = 3", "grid.toml:3:9: invalid type: integer `3`"),
             ("name = \"rates\"", "name = \"../x\"", "grid.toml:1:1: name must be "),
             ("[1e-3, 1e-4]", "1e-3", "grid.toml:6:1: axis `optimizer.lr` must be a list"),
+            ("\n\n[axes]\n", "\r\n\r\n[axes]\r\nsize2 = 3\r\n", "grid.toml:6:1: axis `size2` must be a list"),
+            ("lenet5", "\\u001b[31m", "grid.toml:2:1: the name of a recipe must be without control characters"),
+            ("\"train.epochs\" = 2", "\"\\u009b\" = 2", "grid.toml:7:1: axis `size` must be without control"),
         ] {
             let message = Sweep::parse(&GRID.replace(from, to), "grid.toml").unwrap_err().to_string();
             assert!(message.starts_with(expected), "{message}");

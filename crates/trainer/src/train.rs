@@ -17,7 +17,7 @@ use crate::evaluate::{Evaluator, How};
 use crate::evaluation::Evaluation;
 use crate::exit::Diverged;
 use crate::images::{Images, Visit};
-use crate::interrupt::{Interrupt, Interrupted};
+use crate::interrupt::{Interrupt, Interrupted, Signal};
 use crate::metrics::{Epoch, Record, Timing};
 use crate::model::Model;
 use crate::progress::TrainingProgress;
@@ -25,6 +25,7 @@ use crate::recipe::{Monitor, Recipe};
 use crate::step::Step;
 use fashion_mnist::{Dataset, SplitError, split_validation};
 use session::{Session, TOTALS_EPOCH, TOTALS_LOG, Totals};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use tape::Device;
 use watch::{Test, Watch, scores};
@@ -123,7 +124,7 @@ impl Trainer<'_> {
     pub async fn run(
         mut self,
         model: &Model,
-        begin: impl FnOnce(&Snapshot) -> anyhow::Result<Records>,
+        begin: impl FnOnce(&mut Snapshot) -> anyhow::Result<Records>,
     ) -> anyhow::Result<LoopState> {
         let (device, recipe) = (self.device, self.recipe);
         let partition = Partition::new(recipe, self.dataset.train.len())?;
@@ -136,14 +137,14 @@ impl Trainer<'_> {
         let sets = (&images, &partition);
         let watch = Watch::new(device, recipe, self.dataset, model, sets, test.as_ref(), self.settings.eager)?;
 
-        let good = match self.start.take() {
+        let mut good = match self.start.take() {
             Some(start) => {
                 session.restore(&start)?;
                 start
             }
             None => session.snapshot(&LoopState::default()).await?,
         };
-        let records = begin(&good)?;
+        let records = begin(&mut good)?;
         let mut run = Run { session, state: good.state.clone(), good, records, clock: Clock::new() };
         self.progress
             .advance(((run.state.epoch - 1) * visit.len() as u64).saturating_add(run.state.position as u64), None);
@@ -155,7 +156,13 @@ impl Trainer<'_> {
                     // Going on beyond the last step must lead where a run without it leads.
                     run.save(Names::Last)?;
                 }
-                let best = self.end_epoch(&watch, &mut run).await?;
+                let Some(best) = self.end_epoch(&watch, &mut run).await? else {
+                    // As if there had been no evaluation: it is made anew by whoever goes on.
+                    if whole {
+                        run.save(Names::Last)?;
+                    }
+                    return Err(self.interrupted(&run));
+                };
                 if !whole {
                     if best {
                         run.save(Names::Best)?;
@@ -167,12 +174,12 @@ impl Trainer<'_> {
             if run.state.is_done(&recipe.train) {
                 break;
             }
-            if let Some(signal) = self.interrupt.as_ref().and_then(Interrupt::pending) {
+            if self.signal().is_some() {
                 if !self.look(&mut run).await? {
                     continue;
                 }
                 run.save(Names::Last)?;
-                return Err(Interrupted { signal, steps: run.state.steps, run: run.records.folder() }.into());
+                return Err(self.interrupted(&run));
             }
             if run.state.position == 0 {
                 run.session.seek(&run.state)?;
@@ -197,6 +204,16 @@ impl Trainer<'_> {
             }
         }
         Ok(run.state)
+    }
+
+    /// The signal that asks to stop, if one came.
+    fn signal(&self) -> Option<Signal> {
+        self.interrupt.as_ref().and_then(Interrupt::pending)
+    }
+
+    fn interrupted(&self, run: &Run<'_>) -> anyhow::Error {
+        let signal = self.signal().unwrap_or(Signal::Interrupt);
+        Interrupted { signal, steps: run.state.steps, run: run.records.folder() }.into()
     }
 
     /// Reads back everything that the next step depends on. If all is finite, that is the newest good snapshot. If not,
@@ -243,12 +260,13 @@ impl Trainer<'_> {
         Ok(suspicious)
     }
 
-    /// The figures of an epoch, or of what was made of it before the last step. Whether it is the best so far.
-    async fn end_epoch(&self, watch: &Watch<'_>, run: &mut Run<'_>) -> anyhow::Result<bool> {
+    /// The figures of an epoch, or of what was made of it before the last step. Whether it is the best so far; `None` if a
+    /// signal came before all were there.
+    async fn end_epoch(&self, watch: &Watch<'_>, run: &mut Run<'_>) -> anyhow::Result<Option<bool>> {
         let LoopState { epoch, steps, images_of_epoch, .. } = run.state;
         let seconds = run.clock.begin.elapsed().as_secs_f64();
         let train = Totals::saved(&run.good, TOTALS_EPOCH, images_of_epoch.max(1));
-        let figures = watch.look().await?;
+        let Some(figures) = watch.look(&|| self.signal().is_some()).await? else { return Ok(None) };
         // The loss of a batch is taken before the update that may have spoilt the weights.
         if let Some(what) = figures.not_finite() {
             let layer = watch.find().await?;
@@ -272,7 +290,7 @@ impl Trainer<'_> {
         let timing = Timing { epoch, steps, seconds, samples_per_second };
         run.records.write_timing(&timing)?;
         self.progress.end(&line, &timing);
-        Ok(best)
+        Ok(Some(best))
     }
 }
 
@@ -308,20 +326,20 @@ impl Run<'_> {
 }
 
 /// Figures on the test images; a loss that is no number is an error. `steps` were taken. `each` gets the logits of every
-/// image, in order.
+/// image, in order, and says whether to stop; then there are no figures.
 pub async fn test(
     device: &Device,
     model: &Model,
     recipe: &Recipe,
     dataset: &Dataset,
     steps: u64,
-    each: &mut dyn FnMut(&[f32]),
-) -> anyhow::Result<Evaluation> {
+    each: &mut dyn FnMut(&[f32]) -> ControlFlow<()>,
+) -> anyhow::Result<Option<Evaluation>> {
     let images = Images::upload(device, &dataset.test, recipe.data.normalise)?;
     let order: Vec<u32> = (0..dataset.test.len() as u32).collect();
     let set = (order.as_slice(), dataset.test.labels());
     let figures = Evaluator::new(device, model, recipe, &images, set, How::default())?.run(each).await?;
-    if !figures.loss.is_finite() {
+    if figures.as_ref().is_some_and(|figures| !figures.loss.is_finite()) {
         let layer = divergence::find_in_use(device, model, &images, &order).await?;
         return Err(Diverged::InUse { steps, images: "test", layer }.into());
     }

@@ -209,18 +209,40 @@ impl Drop for Disk {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_disk_that_cannot_take_the_run_is_told_before_training() {
-    for (options, message) in
-        [("size=4096k", "bytes are free, but the run takes about"), ("ro", "disk/run: Read-only file system")]
-    {
+    for (options, code, message) in [
+        ("size=4096k", 1, "bytes are free, but the run takes about"),
+        ("ro", 2, "disk/run: no run folder can be made there: Read-only file system"),
+    ] {
         let desk = Desk::new();
         let Some(_disk) = Disk::mount(&desk, options) else {
             eprintln!("not run: no permission to mount a small disk");
             return;
         };
         let line = "train lenet5 --synthetic --device reference --max-steps 1 --batch-size 1 --out disk/run";
-        desk.trainer(line).refuses(1, message);
-        assert!(!desk.path("disk/run").exists(), "something was left behind");
+        desk.trainer(line).refuses(code, message);
+        assert_eq!(fs::read_dir(desk.path("disk")).unwrap().count(), 0, "something was left behind");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_has_become_too_full_is_told_before_training_goes_on() {
+    let desk = Desk::new();
+    let Some(_disk) = Disk::mount(&desk, "size=8m") else {
+        eprintln!("not run: no permission to mount a small disk");
+        return;
+    };
+    fs::write(desk.path("linear.toml"), LINEAR).unwrap();
+    let line = "train linear.toml --synthetic --device reference";
+    desk.trainer(&format!("{line} --max-steps 1 --out disk/run")).ends(0);
+    let filled = fs::write(desk.path("disk/else"), vec![0; 8 << 20]);
+    assert!(filled.is_err(), "the disk is larger than it should be");
+    let before = desk.read("disk/run/checkpoints/last.safetensors");
+    let resume = "train --resume disk/run --synthetic --device reference --max-steps 2";
+    desk.trainer(resume).refuses(1, "disk/run: 0 bytes are free, but the run takes about ");
+    assert_eq!(desk.read("disk/run/checkpoints/last.safetensors"), before);
+    fs::remove_file(desk.path("disk/else")).unwrap();
+    desk.trainer(resume).ends(0);
 }
 
 /// The limit on file sizes makes a write fail in the middle, as a full disk does.
@@ -242,7 +264,7 @@ fn a_save_that_fails_leaves_the_older_checkpoints() {
     let said = String::from_utf8(ran.stderr).unwrap();
     assert_eq!(ran.status.code(), Some(1), "{said}");
     assert!(said.contains("error: cannot write checkpoint run/checkpoints/last.safetensors: "), "{said}");
-    assert!(said.contains("older checkpoints are untouched"), "{said}");
+    assert!(said.contains("older checkpoints are untouched") && !said.contains(".part"), "{said}");
     assert_eq!(desk.read("run/checkpoints/last.safetensors"), before);
     assert_eq!(fs::read_dir(desk.path("run/checkpoints")).unwrap().count(), 3, "something was left behind");
     desk.trainer("train --resume run --synthetic --device reference --max-steps 6").ends(0);
@@ -255,7 +277,19 @@ fn a_folder_in_the_way_is_told_before_training() {
     fs::create_dir(desk.path("busy")).unwrap();
     let line = "train lenet5 --synthetic --device reference --max-steps 1 --batch-size 1";
     desk.trainer(&format!("{line} --out file")).refuses(2, "file is not a folder");
-    desk.trainer(&format!("{line} --out file/run")).refuses(1, "file/run: ");
+    desk.trainer(&format!("{line} --out file/run/x")).refuses(2, "file is not a folder");
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("nowhere", desk.path("link")).unwrap();
+        desk.trainer(&format!("{line} --out link")).refuses(2, "link is not a folder");
+        desk.trainer(&format!("{line} --out link/run")).refuses(2, "link is not a folder");
+    }
+    #[cfg(target_os = "linux")]
+    {
+        // Told before there are data and a device.
+        let line = "train lenet5 --data-dir nothing --no-synthetic --adapter none";
+        desk.trainer(&format!("{line} --out /proc/x/y")).refuses(2, "/proc/x/y: no run folder can be made there: ");
+    }
     let lock = fs::File::create(desk.path("busy/.lock")).unwrap();
     lock.lock().unwrap();
     desk.trainer(&format!("{line} --out busy")).refuses(2, "busy is in use: another process trains there");

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Read;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use trainer::checkpoint::Store;
 
 /// Everything that carries something from step to step: batch normalisation, dropout, momentum.
 const TINY: &str = r#"
@@ -142,6 +143,7 @@ fn epochs_end_and_begin_alike() {
     // Nothing is left to do, which is no error.
     let before = desk.read("whole/model.safetensors");
     let ran = desk.trainer("train --resume whole --synthetic --device reference").ends(0).says("whole is finished");
+    let ran = ran.says("; --epochs above 2 extends it");
     assert_eq!(ran.stdout, "");
     assert_eq!(desk.read("whole/model.safetensors"), before);
 }
@@ -235,4 +237,113 @@ fn signals_end_a_run_after_a_checkpoint() {
         desk.trainer(&format!("train --resume {run} --synthetic --device reference")).ends(0);
         same(&desk, "whole", run);
     }
+}
+
+/// Where the time goes into evaluation, a signal takes effect there, too.
+#[cfg(unix)]
+#[test]
+fn signals_end_an_evaluation_before_its_end() {
+    let desk = desk();
+    // One step, then two hundred times as many images to validate on, then a hundred times as many to test on.
+    let slow = TINY.replace("out = 3\nkernel = 4\nstride = 4", "out = 4\nkernel = 5\npad = 2");
+    let images = "[data]\ntraining_images = 100\nvalidation = 20000";
+    fs::write(desk.path("slow.toml"), slow.replace("[data]", images)).unwrap();
+    let line = "train slow.toml --synthetic --device reference --epochs 1 --batch-size 100 --log-every 1";
+    let resume = "train --resume run --synthetic --device reference";
+    desk.trainer(&format!("{line} --out whole")).ends(0);
+
+    let log = || fs::read_to_string(desk.path("run/metrics.jsonl")).unwrap_or_default();
+    let stop = |line: &str, written: &str, signal: &str| {
+        let mut child = desk.start(line);
+        while !log().contains(written) {
+            assert!(child.try_wait().unwrap().is_none(), "it ended too soon");
+            sleep(Duration::from_millis(1));
+        }
+        assert!(std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        child.wait().unwrap().code()
+    };
+    assert_eq!(stop(&format!("{line} --out run"), "\"step\"", "-TERM"), Some(143));
+    assert!(!log().contains("\"epoch\""), "the evaluation went on to its end");
+    let (_, found) = Store::load(&desk.path("run"), 1 << 20, |_| Ok(())).unwrap();
+    let state = found.checkpoint.snapshot.state;
+    assert_eq!((state.steps, state.position, state.epoch), (1, 100, 1), "not the end of the epoch's training");
+    assert_eq!(stop(resume, "\"epoch\"", "-INT"), Some(130));
+    assert!(!desk.path("run/model.safetensors").exists(), "the test went on to its end");
+    desk.trainer(resume).ends(0);
+    same(&desk, "whole", "run");
+}
+
+#[test]
+fn a_longer_run_is_the_same_as_one_begun_so_or_has_to_be_accepted() {
+    let desk = desk();
+    let line = "train tiny.toml --synthetic --device reference --batch-size 100 --set data.training_images=300";
+    let resume = "train --synthetic --device reference --resume";
+    desk.trainer(&format!("{line} --set schedule.kind=cosine --out run")).ends(0);
+    let before = desk.read("run/checkpoints/last.safetensors");
+    let refused = desk.trainer(&format!("{resume} run --epochs 3"));
+    refused.refuses(
+        2,
+        "run was begun with 2 epochs; with 3 epochs it would not end like a run begun so, because its cosine",
+    );
+    desk.trainer(&format!("{resume} run --epochs 1 --extend"))
+        .refuses(2, "run was to have 2 epochs, and 1 epoch would be");
+    desk.trainer(&format!("{resume} run --max-steps 5")).refuses(2, "a run can be extended, not cut short");
+    assert_eq!(desk.read("run/checkpoints/last.safetensors"), before);
+    let extended = desk.trainer(&format!("{resume} run --epochs 3 --extend")).ends(0);
+    extended.says("extended from 2 epochs to 3 epochs: it ends otherwise than a run that was as long from the start");
+    let summary: Value = serde_json::from_slice(&desk.read("run/summary.json")).unwrap();
+    let expected = serde_json::json!([{
+        "steps": 6, "was": { "epochs": 2, "max_steps": null }, "now": { "epochs": 3, "max_steps": null }
+    }]);
+    assert_eq!((&summary["extended"], &summary["steps"]), (&expected, &9.into()));
+    // It was accepted once.
+    desk.trainer(&format!("{resume} run")).ends(0).says("; --epochs above 3 extends it");
+
+    // Stopped early, it has come to its end.
+    let stopping = "--set early_stopping.patience=1 --set early_stopping.min_delta=9";
+    desk.trainer(&format!("{line} {stopping} --epochs 9 --out early")).ends(0);
+    let ran = desk.trainer(&format!("{resume} early --epochs 20")).ends(0);
+    ran.says("2 epochs, 6 steps").says("early stopping ended it, so it cannot be extended");
+}
+
+#[test]
+fn what_a_finished_run_lacks_is_written_anew() {
+    let desk = desk();
+    let line =
+        "train tiny.toml --synthetic --device reference --batch-size 100 --set data.training_images=300 --lr 0.3";
+    let stopping =
+        "--set early_stopping.patience=8 --set early_stopping.monitor=accuracy --set early_stopping.restore_best=true";
+    let stopping = format!("{stopping} --epochs 6");
+    let resume = "train --synthetic --device reference --resume";
+    desk.trainer(&format!("{line} {stopping} --out whole")).ends(0);
+    let summary: Value = serde_json::from_slice(&desk.read("whole/summary.json")).unwrap();
+    assert_ne!(summary["best"]["epoch"], 6, "nothing is restored in the end");
+    desk.trainer(&format!("{line} {stopping} --out run")).ends(0);
+    for (file, bytes) in [("model.safetensors", None), ("model.safetensors", Some("?")), ("summary.json", Some("{"))] {
+        let path = desk.path("run").join(file);
+        match bytes {
+            None => fs::remove_file(path).unwrap(),
+            Some(bytes) => fs::write(path, bytes).unwrap(),
+        }
+        let ran = desk.trainer(&format!("{resume} run")).ends(0);
+        if file == "model.safetensors" {
+            ran.says("run was finished, but ").says("it is written anew");
+        }
+        same(&desk, "whole", "run");
+        assert!(desk.path("run/summary.json").exists());
+    }
+    fs::remove_file(desk.path("run/model.safetensors")).unwrap();
+    desk.trainer("eval run").refuses(2, "model.safetensors is missing; trainer train --resume run trains to the end");
+    fs::remove_file(desk.path("run/checkpoints/best.safetensors")).unwrap();
+    let error = "the weights of the best epoch, with which the run is to end, cannot be had: run/checkpoints/best";
+    desk.trainer(&format!("{resume} run")).refuses(6, error);
+
+    // What was measured cannot be measured again.
+    fs::write(desk.path("whole/metrics.jsonl"), "").unwrap();
+    desk.trainer(&format!("{resume} whole"))
+        .ends(0)
+        .says("whole is finished: ")
+        .says(" bytes of metrics.jsonl are gone");
+    fs::remove_file(desk.path("whole/summary.json")).unwrap();
+    desk.trainer(&format!("{resume} whole")).ends(0).says(" bytes of metrics.jsonl are gone");
 }

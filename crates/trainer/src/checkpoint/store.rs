@@ -64,6 +64,13 @@ impl Store {
         values.saturating_mul(4).saturating_add(HEADER)
     }
 
+    /// Bytes that a run's checkpoints take.
+    pub fn bytes(run: &Path) -> u64 {
+        let store = Self::of(run);
+        let size = |name: &str| store.folder.join(name).metadata().map_or(0, |metadata| metadata.len());
+        [LAST, PREVIOUS, BEST].into_iter().map(size).sum()
+    }
+
     /// Whether a run has any.
     pub fn any(run: &Path) -> bool {
         let store = Self::of(run);
@@ -133,7 +140,7 @@ impl Store {
     ) -> Result<Checkpoint, CheckpointError> {
         let path = Self::of(run).folder.join(BEST);
         one(&path, limit, &fits)
-            .map_err(|reason| CheckpointError::Invalid { refused: vec![Refused { path: path.clone(), reason }] })
+            .map_err(|reason| CheckpointError::NoBest { refused: Refused { path: path.clone(), reason } })
     }
 }
 

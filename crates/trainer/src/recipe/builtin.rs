@@ -149,7 +149,7 @@ impl Recipe {
         Self::parse(&Self::read_text(path)?, &path.display().to_string())
     }
 
-    /// The text of a file that is as small as recipes are.
+    /// The text of a file that is as small as recipes and sweeps are.
     pub(crate) fn read_text(path: &Path) -> Result<String, RecipeError> {
         let unreadable = |error| RecipeError::Unreadable { path: PathBuf::from(path), error };
         let mut text = String::new();
@@ -160,7 +160,7 @@ impl Recipe {
         let file = File::open(path).map_err(unreadable)?;
         let read = file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
         if read as u64 > MAX_BYTES {
-            let error = std::io::Error::other(format!("larger than {MAX_BYTES} bytes, this is no recipe"));
+            let error = std::io::Error::other(format!("larger than {MAX_BYTES} bytes, this is no recipe or sweep"));
             return Err(unreadable(error));
         }
         Ok(text)

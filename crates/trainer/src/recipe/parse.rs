@@ -30,18 +30,23 @@ impl fmt::Display for Place {
     }
 }
 
-/// Each of these takes the parser up to 400 bytes. No recipe comes near it.
+/// Each of these takes the parser up to 400 bytes. No recipe or sweep comes near it.
 const MAX_TOKENS: usize = 4096;
+
+/// Refuses what would swell when it is parsed. `file` is for messages.
+pub(crate) fn bounded(text: &str, file: &str) -> Result<(), RecipeError> {
+    let mut tokens = text.bytes().enumerate().filter(|(_, byte)| b"=,.[{#\n".contains(byte));
+    let Some((offset, _)) = tokens.nth(MAX_TOKENS) else { return Ok(()) };
+    let place = Place { file: file.to_owned(), position: Some(position(text, offset)) };
+    let message = format!("more than {MAX_TOKENS} lines, keys and values so far; this is no recipe or sweep");
+    Err(RecipeError::Syntax { place, message })
+}
 
 impl Recipe {
     /// Reads and checks a recipe. `file` is for messages.
     pub fn parse(text: &str, file: &str) -> Result<Self, RecipeError> {
         let place = |offset| Place { file: file.to_owned(), position: Some(position(text, offset)) };
-        let mut tokens = text.bytes().enumerate().filter(|(_, byte)| b"=,.[{#\n".contains(byte));
-        if let Some((offset, _)) = tokens.nth(MAX_TOKENS) {
-            let message = format!("more than {MAX_TOKENS} lines, keys and values so far; this is no recipe");
-            return Err(RecipeError::Syntax { place: place(offset), message });
-        }
+        bounded(text, file)?;
         let recipe = deserialize(text)
             .map_err(|wrong| RecipeError::Syntax { place: place(wrong.offset), message: plain(&wrong.message) })?;
         recipe.check().map_err(|error| match error {

@@ -6,6 +6,7 @@ use crate::model::{Model, Pass};
 use crate::network::{CLASSES, Layer, Network};
 use crate::recipe::Recipe;
 use fashion_mnist::{Dataset, Split};
+use std::ops::ControlFlow;
 use std::ops::Range;
 use tape::{Device, Tape};
 
@@ -100,7 +101,10 @@ impl Pictures {
                 let order: Vec<u32> = (0..count as u32).collect();
                 let mut predictions = Predictions::default();
                 Evaluator::new(device, model, recipe, &images, (&order, split.labels()), How::default())?
-                    .run(&mut |logits| predictions.push(logits))
+                    .run(&mut |logits| {
+                        predictions.push(logits);
+                        ControlFlow::Continue(())
+                    })
                     .await?;
                 predictions
             }

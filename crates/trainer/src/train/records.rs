@@ -39,7 +39,7 @@ impl Records {
     }
 
     /// Writes a checkpoint under these names, if there are to be any.
-    pub(super) fn save(&mut self, snapshot: &Snapshot, names: Names) -> anyhow::Result<()> {
+    pub(crate) fn save(&mut self, snapshot: &Snapshot, names: Names) -> anyhow::Result<()> {
         let Some((_, store, identity)) = &mut self.checkpoints else { return Ok(()) };
         // The checkpoint says how long the file is.
         self.journal.metrics.sync()?;

@@ -1,6 +1,7 @@
 //! What the host carries from step to step.
 
 use crate::evaluation::Evaluation;
+use crate::extend::Extension;
 use crate::metrics::Scores;
 use crate::recipe::{EarlyStopping, Monitor, Train};
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,9 @@ pub struct LoopState {
     pub skipped_in_row: u64,
     /// Steps when they were passed over.
     pub skipped_at: Option<u64>,
+    /// How the run was made longer, where it therefore ends otherwise.
+    #[serde(default)]
+    pub extended: Vec<Extension>,
 }
 
 /// An epoch and its scores: on the validation images if there are any, else on the training images.
@@ -79,6 +83,7 @@ impl Default for LoopState {
             skipped: 0,
             skipped_in_row: 0,
             skipped_at: None,
+            extended: Vec::new(),
         }
     }
 }

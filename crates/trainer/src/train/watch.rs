@@ -9,6 +9,7 @@ use crate::metrics::Scores;
 use crate::model::Model;
 use crate::recipe::Recipe;
 use fashion_mnist::Dataset;
+use std::ops::ControlFlow;
 use tape::{Device, Error};
 
 /// The test images on the device.
@@ -97,16 +98,20 @@ impl<'a> Watch<'a> {
         Ok(watch)
     }
 
-    /// Evaluates all of them.
-    pub(super) async fn look(&self) -> Result<Figures, Error> {
+    /// Evaluates all of them. `None` if `stop` said so before the end; it is asked after every batch.
+    pub(super) async fn look(&self, stop: &dyn Fn() -> bool) -> Result<Option<Figures>, Error> {
+        let mut each = |_: &[f32]| if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let mut figures = [None, None, None];
         for (figures, evaluator) in figures.iter_mut().zip([&self.validation, &self.augmented, &self.test]) {
             if let Some(evaluator) = evaluator {
-                *figures = Some(evaluator.run(&mut |_| ()).await?);
+                *figures = evaluator.run(&mut each).await?;
+                if figures.is_none() {
+                    return Ok(None);
+                }
             }
         }
         let [validation, augmented, test] = figures;
-        Ok(Figures { validation, augmented, test })
+        Ok(Some(Figures { validation, augmented, test }))
     }
 
     /// The first layer that gives something on these images that is not finite.
