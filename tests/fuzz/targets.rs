@@ -3,6 +3,7 @@
 #![allow(dead_code, missing_docs)]
 
 use fashion_mnist::{gzip as gz, idx as ix};
+use kernels::tuned::Tuned;
 use reference::TensorSpec;
 use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
@@ -12,14 +13,22 @@ use std::path::Path;
 use trainer::checkpoint::{decode, encode};
 use trainer::network::{Initial, ParameterSpec};
 use trainer::recipe::Recipe;
+use trainer::sweep::Sweep;
 use trainer::weights as wt;
 
 /// Name of a target, and what it does.
 type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: &[Target] =
-    &[("idx", idx), ("gzip", gzip), ("weights", weights), ("checkpoint", checkpoint), ("recipe", recipe)];
+pub const TARGETS: &[Target] = &[
+    ("idx", idx),
+    ("gzip", gzip),
+    ("weights", weights),
+    ("checkpoint", checkpoint),
+    ("recipe", recipe),
+    ("sweep", sweep),
+    ("tuned", tuned),
+];
 
 /// The dimensions that the IDX files of the corpus claim.
 pub const IDX_DIMS: [&[u32]; 3] = [&[8], &[2, 3, 4], &[2, 28, 28]];
@@ -130,6 +139,27 @@ pub fn recipe(bytes: &[u8]) {
             let written = recipe.to_toml().expect("an accepted recipe can be written");
             let again = Recipe::parse(&written, "again.toml").expect("a written recipe is accepted");
             assert_eq!(again, recipe);
+        }
+        Err(error) => shown(&error),
+    }
+}
+
+/// A sweep is read, or refused with one line.
+pub fn sweep(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    if let Err(error) = Sweep::parse(text, "mine.toml") {
+        shown(&error);
+    }
+}
+
+/// A table of chosen kernels that is accepted survives being written; any other is refused with one line.
+pub fn tuned(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    match Tuned::parse(text) {
+        Ok(table) => {
+            let written = table.to_toml().expect("an accepted table can be written");
+            let again = Tuned::parse(&written).expect("a written table is accepted");
+            assert_eq!(again.choices(), table.choices());
         }
         Err(error) => shown(&error),
     }

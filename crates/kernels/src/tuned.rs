@@ -14,7 +14,10 @@ use std::sync::Arc;
 const FORMAT: u32 = 1;
 
 /// Characters of a table at most.
-const LONGEST: usize = 1 << 20;
+const LONGEST: usize = 1 << 18;
+
+/// Each of the characters that stand between the parts of a table takes the parser up to 400 bytes.
+const MOST_PARTS: usize = 1 << 15;
 
 /// Which table a device follows.
 #[derive(Clone, Debug, Default)]
@@ -114,6 +117,9 @@ pub enum TunedError {
     /// No sane table is so long.
     #[error("it has {0} characters, more than any table of choices")]
     TooLong(usize),
+    /// No sane table holds so much.
+    #[error("it holds more than {MOST_PARTS} lines, keys and values, more than any table of choices")]
+    TooMuch,
     /// It is not TOML, or has other keys.
     #[error("{}{message}", line.map(|line| format!("line {line}: ")).unwrap_or_default())]
     Syntax {
@@ -158,14 +164,14 @@ impl Tuned {
         for (choice, number) in choices.iter().zip(1..) {
             let Choice { problem, row, gain } = choice;
             let Some(row) = ops::all().iter().map(|row| &**row).find(|known| known.id() == row) else {
-                return Err(TunedError::UnknownRow { number, row: row.clone() });
+                return Err(TunedError::UnknownRow { number, row: shown(row) });
             };
             if !(gain.is_finite() && *gain > 0.0) {
                 return Err(TunedError::Gain { number, gain: *gain });
             }
             let of_direction = rows.entry((row.op(), row.direction())).or_default();
             if of_direction.insert(problem.clone(), row).is_some() {
-                return Err(TunedError::Twice { number, problem: problem.clone() });
+                return Err(TunedError::Twice { number, problem: shown(problem) });
             }
         }
         Ok(Self { class, adapter, among, choices, rows })
@@ -176,9 +182,12 @@ impl Tuned {
         if text.len() > LONGEST {
             return Err(TunedError::TooLong(text.len()));
         }
+        if text.bytes().filter(|byte| b"=,.[{#\n".contains(byte)).count() > MOST_PARTS {
+            return Err(TunedError::TooMuch);
+        }
         let file: File = toml::from_str(text).map_err(|error: toml::de::Error| {
             let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count());
-            TunedError::Syntax { line: line.map(|line| line + 1), message: error.message().to_owned() }
+            TunedError::Syntax { line: line.map(|line| line + 1), message: shown(error.message()) }
         })?;
         if file.format != FORMAT {
             return Err(TunedError::Format(file.format));
@@ -216,6 +225,11 @@ impl Tuned {
         let of_direction = self.rows.get(&(op.name(), direction))?;
         of_direction.get(&problem(op)).copied()
     }
+}
+
+/// What a stranger wrote, on one line, without terminal codes, and not too long.
+fn shown(text: &str) -> String {
+    text.chars().take(300).flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 /// The name of a problem in a table: its descriptor with all sizes.

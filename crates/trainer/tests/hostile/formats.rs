@@ -4,13 +4,17 @@ use crate::targets;
 use fashion_mnist::{gzip, idx, synthetic};
 use faults::{Damage, Random, damaged};
 use flate2::{Compression, write::GzEncoder};
+use kernels::tuned::{Among, Choice, Class, Tuned, problem};
 use std::error::Error;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::LazyLock;
 use trainer::checkpoint::{Checkpoint, DatasetIdentity, Identity, Saved, Snapshot, Store, encode};
+use trainer::device::read_tuned;
 use trainer::network::{Network, ParameterSpec};
 use trainer::recipe::Recipe;
+use trainer::sweep::Sweep;
 use trainer::train::LoopState;
 use trainer::weights;
 
@@ -34,7 +38,7 @@ pub struct Format {
     pub read: Reader,
     /// Damages a good file, also behind its checksums.
     pub damage: fn(&[u8], &mut Random) -> Damaged,
-    /// Bytes of the good file as loaded, which the manifest or the network vouches for; 2 MiB for text.
+    /// Bytes of the good file as loaded, which the manifest or the network vouches for; half of what text may take.
     pub verified: fn(good: &[u8]) -> usize,
     /// Whether a piece of a good file may be a good file.
     pub text: bool,
@@ -45,7 +49,7 @@ pub const FORMATS: &[Format] = &[
     Format {
         name: "idx",
         file: "images-idx3-ubyte",
-        good: || images(IMAGES),
+        good: many_images,
         small: || images(1),
         read: |path, small| {
             let images = if small { 1 } else { IMAGES };
@@ -59,7 +63,7 @@ pub const FORMATS: &[Format] = &[
     Format {
         name: "gzip",
         file: "images-idx3-ubyte.gz",
-        good: || pack(&images(IMAGES)),
+        good: || pack(&many_images()),
         small: || pack(&images(1)),
         read: |path, small| {
             let dims = [if small { 1 } else { IMAGES }, 28, 28];
@@ -69,12 +73,12 @@ pub const FORMATS: &[Format] = &[
         damage: |good, random| match random.below(4) {
             // The stream itself is whole, what is in it is not.
             0 => {
-                let (inner, damage) = damaged(&images(IMAGES), random);
+                let (inner, damage) = damaged(&many_images(), random);
                 (pack(&inner), damage)
             }
             _ => damaged(good, random),
         },
-        verified: |_| images(IMAGES).len(),
+        verified: |_| many_images().len(),
         text: false,
     },
     Format {
@@ -129,12 +133,44 @@ pub const FORMATS: &[Format] = &[
         verified: |_| 2 << 20,
         text: true,
     },
+    Format {
+        name: "sweep",
+        file: "sweep.toml",
+        good: sweep,
+        small: sweep,
+        read: |path, _| {
+            Sweep::read(path)?;
+            Ok(())
+        },
+        damage: damaged,
+        verified: |_| 2 << 20,
+        text: true,
+    },
+    Format {
+        name: "tuned",
+        file: "tuned.toml",
+        good: || choices(200),
+        small: || choices(3),
+        read: |path, _| {
+            read_tuned(path)?;
+            Ok(())
+        },
+        damage: damaged,
+        verified: |_| 8 << 20,
+        text: true,
+    },
 ];
 
 const IMAGES: u32 = 400;
 
-/// Longest text that is read.
+/// Longest recipe or sweep that is read; tables may be four times as long.
 pub const TEXT_LIMIT: usize = 1 << 16;
+
+/// The IDX file that is damaged. Drawing it takes longer than all else that is done with it.
+fn many_images() -> Vec<u8> {
+    static DRAWN: LazyLock<Vec<u8>> = LazyLock::new(|| images(IMAGES));
+    DRAWN.clone()
+}
 
 /// An IDX file.
 fn images(count: u32) -> Vec<u8> {
@@ -181,6 +217,32 @@ pub fn checkpoint(parameters: &[ParameterSpec]) -> Checkpoint {
         identity: Identity { recipe, dataset, log_every: Some(3), adapter: "reference".to_owned() },
         snapshot: Snapshot { state: LoopState { steps: 7, position: 224, ..LoopState::default() }, tensors },
     }
+}
+
+/// A table of chosen kernels.
+fn choices(count: usize) -> Vec<u8> {
+    let choice = |len: usize| {
+        let op = reference::ops::Relu::new(reference::TensorSpec::plain([len])).unwrap();
+        Choice { problem: problem(&op), row: "relu.fwd.vec4".to_owned(), gain: 1.5 }
+    };
+    let choices = (1..=count).map(choice).collect();
+    let table = Tuned::new(Class::Software, "llvmpipe".to_owned(), Among::SameOrder, choices).unwrap();
+    table.to_toml().unwrap().into_bytes()
+}
+
+/// A grid with all that one may have.
+fn sweep() -> Vec<u8> {
+    let text = r#"# Two recipes, twelve points.
+name = "mine"
+recipes = ["lenet5", "depth3"]
+seeds = [0, 1, 2]
+
+[axes]
+"train.batch_size" = [64, 128]
+"train.epochs" = [1, 2, 3]
+rate = [{ "optimizer.lr" = 0.1, "train.seed" = 3 }, { "optimizer.lr" = 0.01 }]
+"#;
+    text.as_bytes().to_vec()
 }
 
 fn recipe() -> Vec<u8> {
