@@ -18,8 +18,6 @@ layers = [
     { kind = "relu" },
     { kind = "dense", out = 10 },
 ]
-data = { normalise = "unit" }
-optimizer = { kind = "adam", lr = 0.01 }
 "#;
 
 /// What to train.
@@ -29,6 +27,8 @@ pub enum Recipe {
     Epochs,
     /// Many small steps.
     Steps,
+    /// Many epochs of one step, the best of which is not the last.
+    Best,
 }
 
 impl Recipe {
@@ -36,15 +36,26 @@ impl Recipe {
         match self {
             Self::Epochs => "epochs.toml",
             Self::Steps => "steps.toml",
+            Self::Best => "best.toml",
         }
     }
 
     fn text(self) -> String {
-        let (name, train) = match self {
-            Self::Epochs => ("epochs", "train = { epochs = 2, batch_size = 10000 }"),
-            Self::Steps => ("steps", "train = { epochs = 1, batch_size = 100, max_steps = 40 }"),
+        let (name, lr, data, train, stopping) = match self {
+            Self::Epochs => ("epochs", 0.01, "", "epochs = 2, batch_size = 10000", ""),
+            Self::Steps => ("steps", 0.01, "", "epochs = 1, batch_size = 100, max_steps = 40", ""),
+            Self::Best => (
+                "best",
+                // So large that it ends by chance.
+                0.3,
+                ", training_images = 50",
+                "epochs = 24, batch_size = 50",
+                "early_stopping = { monitor = \"accuracy\", patience = 24, restore_best = true }\n",
+            ),
         };
-        format!("name = \"{name}\"\n{LAYERS}{train}\n")
+        let data = format!("data = {{ normalise = \"unit\"{data} }}\n");
+        let optimizer = format!("optimizer = {{ kind = \"adam\", lr = {lr} }}\n");
+        format!("name = \"{name}\"\n{LAYERS}{optimizer}{data}train = {{ {train} }}\n{stopping}")
     }
 }
 
@@ -107,7 +118,7 @@ impl Desk {
             command.arg("--synthetic");
         }
         command
-            .args(["train", "--quiet", "--checkpoint-every", "1", "--device", self.device.name()])
+            .args(["train", "--quiet", "--no-report", "--checkpoint-every", "1", "--device", self.device.name()])
             .args(arguments)
             .current_dir(self.folder.path())
             .env("NODEVICE_SELECT", "1")
@@ -139,9 +150,18 @@ impl Desk {
         self.ends_well(self.train("whole"), "whole");
         let took = begin.elapsed();
         let (weights, metrics) = self.left("whole");
-        // Four lines of steps and two of epochs, or thirteen and one.
-        let expected = if self.recipe == Recipe::Epochs { 6 } else { 14 };
+        // Lines of steps and of epochs.
+        let expected = match self.recipe {
+            Recipe::Epochs => 4 + 2,
+            Recipe::Steps => 13 + 1,
+            Recipe::Best => 8 + 24,
+        };
         assert_eq!(metrics.lines().count(), expected, "{metrics}");
+        if self.recipe == Recipe::Best {
+            let summary = fs::read_to_string(self.path("whole/summary.json")).unwrap();
+            let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+            assert_ne!(summary["best"]["epoch"], 24, "nothing is restored in the end");
+        }
         Whole { weights, metrics, took }
     }
 

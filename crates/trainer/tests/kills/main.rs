@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
-use trainer::checkpoint::Store;
+use trainer::checkpoint::{Store, decode};
 
 /// Deals `times` among a few workers, if there is much to do, and adds up what they count.
 fn shared<const N: usize>(times: u64, work: impl Fn(u64, u64) -> [u64; N] + Sync) -> [u64; N] {
@@ -114,12 +114,17 @@ fn a_run_killed_on_a_gpu_is_completed_bit_for_bit() {
 }
 
 /// What a kill left in the folder of checkpoints: a file without its name, `previous` renamed and no `last` yet, or
-/// nothing out of order.
-fn left(folder: &Path) -> [u64; 3] {
+/// neither; and a `best` that is ahead of `last`.
+fn left(folder: &Path) -> [u64; 4] {
     let part = !parts(folder).is_empty();
     let has = |name: &str| folder.join(name).exists();
     let between = !has("last.safetensors") && has("previous.safetensors");
-    [part, between, !part && !between].map(u64::from)
+    let steps = |name: &str| {
+        let bytes = fs::read(folder.join(name)).ok()?;
+        Some(decode(&bytes).unwrap().snapshot.state.steps)
+    };
+    let ahead = steps("best.safetensors").is_some_and(|best| steps("last.safetensors").is_some_and(|last| best > last));
+    [part, between, !part && !between, ahead].map(u64::from)
 }
 
 /// Files without their names yet.
@@ -144,22 +149,7 @@ fn save_begins(folder: &Path, seen: &mut Vec<OsString>) -> bool {
 #[test]
 fn a_run_killed_while_it_saves_can_be_read() {
     let id = "kill-save";
-    let desk = Desk::new(Recipe::Steps, Device::Reference);
-    let whole = desk.whole();
-    let times = campaign(id).times();
-    let [part, between, tidy, runs] = shared(times, |worker, times| {
-        let mut random = Random::new(worker);
-        let mut counts = [0; 4];
-        let mut killed = 0;
-        while killed < times {
-            let run = format!("run-{worker}-{killed}");
-            killed = kill_while_it_saves(&desk, &run, &mut random, (killed, times), &mut counts);
-            desk.is_whole(&run, &whole);
-            fs::remove_dir_all(desk.path(&run)).unwrap();
-            counts[3] += 1;
-        }
-        counts
-    });
+    let ([part, between, tidy, _, runs], times) = kill_while_saving(id, Recipe::Steps);
     record(
         id,
         times,
@@ -170,13 +160,49 @@ fn a_run_killed_while_it_saves_can_be_read() {
     );
 }
 
+#[test]
+fn a_run_killed_while_it_saves_its_best_epoch_ends_with_it() {
+    let id = "kill-best";
+    let ([part, between, tidy, ahead, runs], times) = kill_while_saving(id, Recipe::Best);
+    record(
+        id,
+        times,
+        &format!(
+            "no run was unreadable; {part} kills left a file half written, {between} came between the two names, {tidy} \
+             neither; {ahead} left the best checkpoint ahead of the last; {runs} runs, resumed after every kill, ended \
+             identical bit for bit"
+        ),
+    );
+}
+
+/// Kills while checkpoints are written. Returned: what that left, in how many runs, and how often it was done.
+fn kill_while_saving(id: &str, recipe: Recipe) -> ([u64; 5], u64) {
+    let desk = Desk::new(recipe, Device::Reference);
+    let whole = desk.whole();
+    let times = campaign(id).times();
+    let counts = shared(times, |worker, times| {
+        let mut random = Random::new(worker);
+        let mut counts = [0; 5];
+        let mut killed = 0;
+        while killed < times {
+            let run = format!("run-{worker}-{killed}");
+            killed = kill_while_it_saves(&desk, &run, &mut random, (killed, times), &mut counts);
+            desk.is_whole(&run, &whole);
+            fs::remove_dir_all(desk.path(&run)).unwrap();
+            counts[4] += 1;
+        }
+        counts
+    });
+    (counts, times)
+}
+
 /// The same run, killed again and again until it comes to its end. Returned: how often anything was killed by then.
 fn kill_while_it_saves(
     desk: &Desk,
     run: &str,
     random: &mut Random,
     (mut killed, times): (u64, u64),
-    counts: &mut [u64; 4],
+    counts: &mut [u64; 5],
 ) -> u64 {
     let folder = desk.path(run).join(Store::FOLDER);
     loop {
