@@ -22,7 +22,7 @@ pub fn recipes() -> anyhow::Result<Vec<Recipe>> {
     }
 }
 
-/// Their layers, and the first layer of every kind that only other networks have.
+/// Their layers, and the first layer of every kind that only other networks have, or that is fused.
 ///
 /// # Errors
 ///
@@ -32,7 +32,7 @@ pub fn layers(recipes: &[Recipe]) -> anyhow::Result<Vec<Problem>> {
     let mut chosen: Vec<Problem> = Vec::new();
     let (mine, others): (Vec<_>, Vec<_>) = layers::all()?.into_iter().partition(|problem| {
         let mut names = std::iter::once(&problem.name).chain(&problem.aliases);
-        names.any(|name| of_recipes.iter().any(|recipe| name.starts_with(recipe)))
+        !problem.fused && names.any(|name| of_recipes.iter().any(|recipe| name.starts_with(recipe)))
     });
     for problem in mine {
         chosen.push(problem);

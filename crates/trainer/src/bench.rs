@@ -1,6 +1,7 @@
-//! `trainer kernels bench`, `roofline`, `tune` and `report`: how fast kernels are.
+//! `trainer kernels bench`, `roofline`, `tune`, `report` and `course`: how fast kernels are.
 
 pub mod args;
+mod course;
 pub mod layers;
 mod picture;
 mod report;
@@ -9,6 +10,7 @@ pub mod steps;
 pub mod table;
 mod tune;
 
+pub use course::course;
 pub use report::report;
 pub use tune::tune;
 
@@ -44,7 +46,7 @@ fn problems(args: &KernelsBenchArgs) -> anyhow::Result<Vec<Problem>> {
     let rows = kernel_filter::rows(&args.filters)?;
     let chosen = kernel_filter::with_cases(&rows, Some(case))?;
     let cases = chosen.into_iter().flat_map(|chosen| chosen.cases);
-    Ok(cases.map(|case| Problem { name: case.name, aliases: Vec::new(), op: case.op }).collect())
+    Ok(cases.map(|case| Problem { name: case.name, aliases: Vec::new(), op: case.op, fused: false }).collect())
 }
 
 /// Times the chosen rows on the layers of the networks, and shows them under the roofline.

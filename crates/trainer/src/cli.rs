@@ -1,8 +1,8 @@
 //! The command line.
 
 use crate::bench::args::{
-    BENCH_EXAMPLES, KernelsBenchArgs, KernelsReportArgs, KernelsRooflineArgs, KernelsTuneArgs, REPORT_EXAMPLES,
-    ROOFLINE_EXAMPLES, TUNE_EXAMPLES,
+    BENCH_EXAMPLES, COURSE_EXAMPLES, KernelsBenchArgs, KernelsCourseArgs, KernelsReportArgs, KernelsRooflineArgs,
+    KernelsTuneArgs, REPORT_EXAMPLES, ROOFLINE_EXAMPLES, TUNE_EXAMPLES,
 };
 use crate::recipe::{Normalise, OptimizerKind, Order};
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
@@ -206,6 +206,9 @@ pub enum KernelsCommand {
     /// Write all that can be timed here as a page of Markdown
     #[command(before_help = REPORT_EXAMPLES)]
     Report(KernelsReportArgs),
+    /// Measure the figures of docs/course and fill them into its pages; `cargo xtask course` calls it
+    #[command(before_help = COURSE_EXAMPLES)]
+    Course(KernelsCourseArgs),
 }
 
 /// Where to run.

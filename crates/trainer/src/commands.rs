@@ -54,6 +54,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Kernels(KernelsCommand::Roofline(args)) => block_on(bench::roofline(&cli.device, &args)),
         Command::Kernels(KernelsCommand::Tune(args)) => block_on(bench::tune(&cli.device, &args)),
         Command::Kernels(KernelsCommand::Report(args)) => block_on(bench::report(&cli.device, &args)),
+        Command::Kernels(KernelsCommand::Course(args)) => block_on(bench::course(&cli.device, &args)),
     }
 }
 

@@ -260,7 +260,9 @@ fn every_example_of_help_is_understood() {
 #[test]
 fn every_example_of_the_pages_is_understood_and_cheap_ones_run() {
     let mut pages = vec![checkout().join("README.md")];
-    pages.extend(fs::read_dir(checkout().join("docs")).unwrap().map(|page| page.unwrap().path()));
+    for folder in ["docs", "docs/course"] {
+        pages.extend(fs::read_dir(checkout().join(folder)).unwrap().map(|page| page.unwrap().path()));
+    }
     let mut examples = 0;
     let mut ran = 0;
     for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {

@@ -94,6 +94,12 @@ enum Command {
         #[arg(last = true, value_name = "TRAINER ARGS")]
         arguments: Vec<String>,
     },
+    /// Measure the figures of docs/course on this machine's adapter and fill them in
+    Course {
+        /// Further arguments for `trainer kernels course`; --keep fills in what docs/results/course.json holds
+        #[arg(last = true, value_name = "TRAINER ARGS")]
+        arguments: Vec<String>,
+    },
     /// Find the fastest kernels for this adapter; writes the table of its class in crates/kernels/tuned
     Tune {
         /// Further arguments for `trainer kernels tune`
@@ -122,6 +128,7 @@ fn main() -> ExitCode {
         Command::NewKernel { id, from } => new_kernel(&id, &from),
         Command::NewOp { name } => new_op(&name),
         Command::BenchReport { arguments } => bench::report(&arguments),
+        Command::Course { arguments } => bench::course(&arguments),
         Command::Tune { arguments } => bench::tune(&arguments),
         Command::Bundle { data, out } => bundle::run(&root(), data.as_ref().map(Option::as_deref), out),
         Command::Onnx => onnx::run(),

@@ -220,8 +220,10 @@ fn the_walk_through_can_be_followed() {
 #[test]
 fn every_xtask_command_in_the_documentation_is_understood() {
     let mut pages = vec![checkout().join("README.md")];
-    for page in fs::read_dir(checkout().join("docs")).expect("docs/") {
-        pages.push(page.expect("a page").path());
+    for folder in ["docs", "docs/course"] {
+        for page in fs::read_dir(checkout().join(folder)).expect("a folder") {
+            pages.push(page.expect("a page").path());
+        }
     }
     let mut commands = 0;
     for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {

@@ -1,3 +1,4 @@
+use super::loops_end;
 use crate::grid::Grid;
 use crate::kernel::{Kernel, Overrides, Prefer, Scratch, Stage, Summation, Table};
 use crate::{params, shader};
@@ -119,6 +120,7 @@ pub(super) static TABLE: Table<BatchNorm> = Table {
             source: shader!("batch_norm/fwd_naive.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
+            accepts: |op| if training(op) { loops_end(2 * op.rows()) } else { Ok(()) },
             stages: &[
                 Stage { entry: "statistics", grid: per_channel },
                 Stage { entry: "normalise", grid: per_element },
@@ -178,6 +180,7 @@ pub(super) static TABLE: Table<BatchNorm> = Table {
             source: shader!("batch_norm/bwd_weight_naive.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
+            accepts: |op| loops_end(op.rows()),
             stages: &[Stage { entry: "main", grid: per_channel }],
             ..Kernel::ROW
         },

@@ -1,3 +1,4 @@
+use super::loops_end;
 use crate::grid::Grid;
 use crate::kernel::{Kernel, Needs, Overrides, Prefer, Scratch, Stage, Summation, Table};
 use crate::{Source, params, shader};
@@ -63,6 +64,11 @@ fn splits(op: &Conv2d) -> usize {
     // As many as keep each part long enough to pay for its partial sums. A part is at least one
     // line of outputs.
     (pixels_out(op) / 1024).clamp(1, 32).min(op.n * op.h.size_out)
+}
+
+/// Images, lines and pixels: the rounds of one weight's loops in `naive`.
+fn one_loop(op: &Conv2d) -> Result<(), &'static str> {
+    loops_end(op.n * (1 + op.h.size_out * (1 + op.w.size_out)))
 }
 
 /// Workgroups for a matrix of `rows` x `columns` by tiles of `bm` x `bn`.
@@ -283,6 +289,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             source: shader!("conv2d/bwd_weight_naive.wgsl"),
             shared: &[GRID],
             overrides: &[WORKGROUP],
+            accepts: one_loop,
             stages: &[Stage { entry: "main", grid: reduce }],
             ..Kernel::ROW
         },
@@ -374,6 +381,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             source: shader!("conv2d/bwd_bias_naive.wgsl"),
             shared: &[GRID],
             overrides: &[WORKGROUP],
+            accepts: |op| loops_end(pixels_out(op)),
             stages: &[Stage { entry: "main", grid: |op, o| Grid::threads(op.c_out, o.get("WORKGROUP")) }],
             ..Kernel::ROW
         },

@@ -1,3 +1,4 @@
+use super::loops_end;
 use crate::grid::Grid;
 use crate::kernel::{Kernel, Needs, Overrides, Prefer, Scratch, Stage, Table};
 use crate::{Source, params, shader};
@@ -111,6 +112,8 @@ pub(super) static TABLE: Table<Conv2dWeightBias> = Table {
             source: shader!("conv2d_weight_bias/bwd_weight_naive.wgsl"),
             shared: &[GRID],
             overrides: &[WORKGROUP],
+            // Images, lines and pixels.
+            accepts: |op| loops_end(op.conv.n * (1 + op.conv.h.size_out * (1 + op.conv.w.size_out))),
             stages: &[
                 Stage {
                     entry: "weights",

@@ -35,6 +35,14 @@ mod sum_of_squares;
 use crate::kernel::{Row, rows};
 use std::sync::LazyLock;
 
+/// Mesa's software Vulkan leaves the loops of an invocation after 65,535 rounds in all, whatever is left to do.
+const ROUNDS: usize = 65_535;
+
+/// Whether the loops of an invocation get to their end everywhere. A row that asks accepts no more.
+fn loops_end(rounds: usize) -> Result<(), &'static str> {
+    if rounds <= ROUNDS { Ok(()) } else { Err("more rounds than a software driver's loops have") }
+}
+
 static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
     [
         rows(&accumulate::TABLE),

@@ -1,3 +1,4 @@
+use super::loops_end;
 use crate::grid::Grid;
 use crate::kernel::{Kernel, Overrides, Scratch, Stage, Table};
 use crate::{params, shader};
@@ -14,19 +15,12 @@ const GRID: crate::Source = shader!("shared/grid.wgsl");
 /// Invocations of the first stage of `split`, each of which leaves a sum in scratch.
 const PARTS: u32 = 2048;
 
-/// Mesa's software Vulkan leaves a loop after 65,535 rounds, whatever is left to do.
-const ROUNDS: usize = 65_535;
-
 fn one_loop(op: &SumOfSquares) -> Result<(), &'static str> {
-    if op.spec.len() <= ROUNDS / 2 { Ok(()) } else { Err("more elements than a loop has rounds for") }
+    loops_end(2 * op.spec.len())
 }
 
 fn one_loop_per_part(op: &SumOfSquares) -> Result<(), &'static str> {
-    if op.spec.len() <= ROUNDS * PARTS as usize {
-        Ok(())
-    } else {
-        Err("more elements than a part's loop has rounds for")
-    }
+    loops_end(op.spec.len().div_ceil(PARTS as usize))
 }
 
 fn one_group(_op: &SumOfSquares, _o: &Overrides) -> Grid {

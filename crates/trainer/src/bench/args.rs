@@ -29,6 +29,12 @@ Examples:
   trainer kernels report --out bench.md
   trainer kernels report --layer lenet5 --recipe lenet5 --out -";
 
+/// Examples of `kernels course`.
+pub const COURSE_EXAMPLES: &str = "\
+Examples:
+  trainer kernels course docs/course --results docs/results/course.json    measure, then fill the pages
+  trainer kernels course docs/course --results docs/results/course.json --keep";
+
 /// How to time.
 #[derive(Clone, Debug, PartialEq, Args)]
 #[command(next_help_heading = "Timing")]
@@ -116,6 +122,23 @@ pub struct KernelsReportArgs {
     /// File or folder to write to, in a folder as bench-<ADAPTER>.md; - for stdout
     #[arg(long, value_name = "PATH", default_value = "-")]
     pub out: PathBuf,
+    /// How to time.
+    #[command(flatten)]
+    pub timing: TimingArgs,
+}
+
+/// Arguments of `kernels course`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct KernelsCourseArgs {
+    /// Folder with the pages, which say what to measure
+    #[arg(value_name = "FOLDER")]
+    pub pages: PathBuf,
+    /// File of results: measured, written, and filled into the pages
+    #[arg(long, value_name = "FILE")]
+    pub results: PathBuf,
+    /// Measure nothing; fill the pages from the file as it is
+    #[arg(long)]
+    pub keep: bool,
     /// How to time.
     #[command(flatten)]
     pub timing: TimingArgs,

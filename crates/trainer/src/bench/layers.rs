@@ -6,10 +6,12 @@ use crate::recipe::{BUILT_IN, Recipe};
 use crate::similar::most_similar;
 use anyhow::Context;
 use reference::ops::{
-    AvgPool2d, BatchNorm, BatchNormMode, Conv2d, Dense, Dropout, Flatten, FourierFeatures, Gather, GatherSizes,
-    MaxPool2d, Relu, SoftmaxCrossEntropy,
+    AvgPool2d, BatchNorm, BatchNormMode, Conv2d, Conv2dRelu, Conv2dReluMaxPool2d, Conv2dWeightBias, Dense, DenseRelu,
+    DenseWeightBias, Dropout, Flatten, FourierFeatures, Gather, GatherSizes, MaxPool2d, MaxPool2dRelu, Relu,
+    SoftmaxCrossEntropy, SoftmaxCrossEntropyWithGradient,
 };
 use reference::{Direction, Operation, TensorSpec};
+use std::any::Any;
 use std::sync::Arc;
 
 /// An operation of one or more networks.
@@ -21,6 +23,8 @@ pub struct Problem {
     pub aliases: Vec<String>,
     /// The operation at the layer's sizes.
     pub op: Arc<dyn Operation>,
+    /// Whether it stands for neighbours, as in a plan: `<recipe>-fused-<layer>`.
+    pub fused: bool,
 }
 
 impl Problem {
@@ -90,15 +94,59 @@ pub fn of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn Operati
     Ok(all)
 }
 
-/// The operations of all built-in networks, each once.
+/// The fused operations that stand for neighbours among those of [`of_recipe`]: a convolution with what follows it, a
+/// dense layer with its ReLU, the pooling behind a ReLU, the loss with its gradient, and the gradients of weights and bias.
+/// Whether a plan takes them is its own business (`kernels/src/gpu/fuse.rs`).
+pub fn fused_of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn Operation>)>> {
+    fn at<O: Any + Clone>(op: Option<&(String, Arc<dyn Operation>)>) -> Option<O> {
+        op.and_then(|(_, op)| op.as_any().downcast_ref::<O>()).cloned()
+    }
+    let plain = of_recipe(recipe)?;
+    let before = |index: usize| plain.get(index.checked_sub(1)?);
+    let mut fused: Vec<(String, Arc<dyn Operation>)> = Vec::new();
+    for (index, (name, _)) in plain.iter().enumerate() {
+        let [first, second, third] = [0, 1, 2].map(|behind| plain.get(index + behind));
+        let mut add = |what: &str, op: Arc<dyn Operation>| {
+            let layer = name.strip_prefix(&format!("{}-", recipe.name)).unwrap_or(name);
+            fused.push((format!("{}-fused-{layer}{what}", recipe.name), op));
+        };
+        if let Some(conv) = at::<Conv2d>(first) {
+            match (at::<Relu>(second), at::<MaxPool2d>(third)) {
+                (Some(_), Some(pool)) => add("", Arc::new(Conv2dReluMaxPool2d::new(conv.clone(), pool)?)),
+                (Some(_), None) => add("", Arc::new(Conv2dRelu { conv: conv.clone() })),
+                _ => {}
+            }
+            add("-gradients", Arc::new(Conv2dWeightBias { conv }));
+        }
+        // What random features are made of is not trained.
+        if let (Some(dense), None) = (at::<Dense>(first), at::<FourierFeatures>(second)) {
+            if at::<Relu>(second).is_some() {
+                add("", Arc::new(DenseRelu { dense: dense.clone() }));
+            }
+            add("-gradients", Arc::new(DenseWeightBias { dense }));
+        }
+        if let (Some(_), Some(pool)) = (at::<Relu>(before(index)), at::<MaxPool2d>(first)) {
+            add("", Arc::new(MaxPool2dRelu { pool }));
+        }
+        if let Some(softmax) = at::<SoftmaxCrossEntropy>(first) {
+            add("", Arc::new(SoftmaxCrossEntropyWithGradient { softmax }));
+        }
+    }
+    Ok(fused)
+}
+
+/// The operations of all built-in networks, each once: first the plain ones, then the fused ones.
 pub fn all() -> anyhow::Result<Vec<Problem>> {
+    let recipes = BUILT_IN.iter().map(Recipe::built_in).collect::<Result<Vec<_>, _>>()?;
     let mut problems: Vec<Problem> = Vec::new();
-    for built_in in BUILT_IN {
-        for (name, op) in of_recipe(&Recipe::built_in(built_in)?)? {
-            let key = kernels::tuned::problem(&*op);
-            match problems.iter_mut().find(|problem| kernels::tuned::problem(&*problem.op) == key) {
-                Some(problem) => problem.aliases.push(name),
-                None => problems.push(Problem { name, aliases: Vec::new(), op }),
+    for fused in [false, true] {
+        for recipe in &recipes {
+            for (name, op) in if fused { fused_of_recipe(recipe)? } else { of_recipe(recipe)? } {
+                let key = kernels::tuned::problem(&*op);
+                match problems.iter_mut().find(|problem| kernels::tuned::problem(&*problem.op) == key) {
+                    Some(problem) => problem.aliases.push(name),
+                    None => problems.push(Problem { name, aliases: Vec::new(), op, fused }),
+                }
             }
         }
     }
@@ -121,6 +169,7 @@ pub fn chosen(parts: &[String]) -> anyhow::Result<Vec<Problem>> {
 mod tests {
     use super::*;
     use crate::recipe::LayerSpec;
+    use reference::Contract;
 
     #[test]
     fn every_network_brings_its_layers_and_equal_ones_come_once() {
@@ -132,7 +181,8 @@ mod tests {
             let doubles = recipe.layers.iter().filter(is_double).count();
             // The input, the loss and the optimiser besides.
             assert_eq!(layers.len(), recipe.layers.len() + doubles + 3, "{}", built_in.name);
-            for (name, _) in layers {
+            let fused = fused_of_recipe(&recipe).unwrap();
+            for (name, _) in layers.into_iter().chain(fused) {
                 assert_eq!(
                     all.iter().filter(|problem| problem.aliases.contains(&name) || problem.name == name).count(),
                     1,
@@ -144,6 +194,29 @@ mod tests {
         keys.sort_unstable();
         keys.dedup();
         assert_eq!(keys.len(), all.len());
+    }
+
+    #[test]
+    fn every_fused_operation_is_timed_somewhere() {
+        let all = all().unwrap();
+        for op in [
+            Conv2dReluMaxPool2d::NAME,
+            Conv2dRelu::NAME,
+            Conv2dWeightBias::NAME,
+            DenseRelu::NAME,
+            DenseWeightBias::NAME,
+            MaxPool2dRelu::NAME,
+            SoftmaxCrossEntropyWithGradient::NAME,
+        ] {
+            assert!(all.iter().any(|problem| problem.fused && problem.op.name() == op), "{op}");
+        }
+        let depth2 = fused_of_recipe(&Recipe::find("depth2").unwrap()).unwrap();
+        let names: Vec<&str> = depth2.iter().map(|(name, _)| name.as_str()).collect();
+        // No dense_relu: dropout stands between the two.
+        let expected =
+            "conv1 conv1-gradients max_pool1 conv2 conv2-gradients max_pool2 fc1-gradients fc2-gradients loss";
+        let expected: Vec<String> = expected.split(' ').map(|name| format!("depth2-fused-{name}")).collect();
+        assert_eq!(names, expected);
     }
 
     #[test]

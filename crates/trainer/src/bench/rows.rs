@@ -39,7 +39,7 @@ pub struct Timed {
     pub problem: String,
     /// What it took.
     pub measured: Measured,
-    /// How many times as long naive took.
+    /// How many times as long naive took; NaN where that does not run.
     pub over_naive: f64,
     /// The least time that its operations and bytes allow, as a share of what it took.
     pub of_roofline: f64,
@@ -77,7 +77,7 @@ impl Bench {
         self.begin.elapsed()
     }
 
-    /// Times those rows that run the problem here, direction by direction, and `naive` with them.
+    /// Times those rows that run the problem here, direction by direction, and `naive`, if it does, with them.
     pub async fn time(&self, problem: &Problem, rows: &[&'static dyn Row]) -> anyhow::Result<Vec<Timed>> {
         let op = &*problem.op;
         let chosen = |row: &dyn Row| rows.iter().any(|chosen| chosen.id() == row.id());
@@ -90,24 +90,26 @@ impl Bench {
                 .map(|row| &**row)
                 .filter(|row| row.op() == op.name() && row.direction() == direction)
                 .collect();
-            let Some(naive) = table.first().copied().filter(|_| table.iter().any(|row| chosen(*row) && runs(*row)))
-            else {
+            if !table.iter().any(|row| chosen(*row) && runs(*row)) {
                 continue;
-            };
+            }
+            let naive = table.first().copied().filter(|row| runs(*row));
             // The reference computes every direction at once, and no more than that.
             let values = match &values {
                 Some(values) => values,
                 None => values.insert(check::Problem::new(op, Data::Reals, 1)?),
             };
             let selected = self.gpu.select(op, direction)?.id();
-            let baseline = self.measure(naive, problem, values).await?;
-            for row in table.into_iter().filter(|row| row.id() == naive.id() || (chosen(*row) && runs(*row))) {
-                let measured = match row.id() == naive.id() {
-                    true => baseline.clone(),
-                    false => self.measure(row, problem, values).await?,
-                };
+            let mut baseline = None;
+            let is_naive = |row: &dyn Row| naive.is_some_and(|naive| naive.id() == row.id());
+            for row in table.into_iter().filter(|row| is_naive(*row) || (chosen(*row) && runs(*row))) {
+                let measured = self.measure(row, problem, values).await?;
+                // The first of the table, so it comes first.
+                if is_naive(row) {
+                    baseline = Some(measured.clone());
+                }
                 let of_roofline = self.share(&measured);
-                let over_naive = over(&baseline, &measured);
+                let over_naive = baseline.as_ref().map_or(f64::NAN, |baseline| over(baseline, &measured));
                 let problem = problem.name.clone();
                 all.push(Timed { row, selected: row.id() == selected, problem, measured, over_naive, of_roofline });
             }

@@ -16,7 +16,9 @@ use reference::{Direction, Operation};
 /// Times the rows that may stand in for one another, prints what was chosen, writes the table.
 pub async fn tune(device: &DeviceArgs, args: &KernelsTuneArgs) -> anyhow::Result<()> {
     let rows = kernel_filter::rows(&args.filters)?;
-    let problems = layers::chosen(&args.layer)?;
+    let mut problems = layers::chosen(&args.layer)?;
+    // A plan takes the fused kernel of the algorithm that it replaces, so there is nothing to choose.
+    problems.retain(|problem| !problem.fused);
     let bench = Bench::open(device, &args.timing).await?;
     let among = if args.any_order { Among::AnyOrder } else { Among::SameOrder };
     let mut choices = Vec::new();

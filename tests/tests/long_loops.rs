@@ -1,0 +1,53 @@
+//! Mesa's software Vulkan leaves the loops of an invocation after 65,535 rounds. Rows whose loops grow with the batch
+//! must not accept more than that; what they accept, they compute.
+
+use kernels::check::Data;
+use parity::agreement::{Outcomes, expect_none};
+use parity::gpu;
+use reference::cases::Case;
+use reference::ops::{BatchNorm, BatchNormMode, Conv2d, Conv2dWeightBias, SumOfSquares};
+use reference::{Operation, TensorSpec, Window};
+use std::sync::Arc;
+
+/// A convolution over one image of this size, one weight to a channel.
+fn conv(h: usize, w: usize) -> Conv2d {
+    Conv2d::new([1, 1, h, w], 1, Window::new(1), Window::new(1)).expect("an operation")
+}
+
+fn norm(rows: usize) -> BatchNorm {
+    BatchNorm::new(TensorSpec::plain([rows, 4]), BatchNormMode::Training, 1e-5, 0.1).expect("an operation")
+}
+
+#[test]
+fn what_a_row_accepts_gets_to_its_end() {
+    // As much as the naive rows take, and one more.
+    let pairs: [(&str, Arc<dyn Operation>, Arc<dyn Operation>); 6] = [
+        ("conv2d.bwd_bias.naive", Arc::new(conv(257, 255)), Arc::new(conv(256, 256))),
+        ("conv2d.bwd_weight.naive", Arc::new(conv(2, 32_766)), Arc::new(conv(2, 32_767))),
+        (
+            "conv2d_weight_bias.bwd_weight.naive",
+            Arc::new(Conv2dWeightBias { conv: conv(2, 32_766) }),
+            Arc::new(Conv2dWeightBias { conv: conv(2, 32_767) }),
+        ),
+        ("batch_norm.bwd_weight.naive", Arc::new(norm(65_535)), Arc::new(norm(65_536))),
+        ("batch_norm.fwd.naive", Arc::new(norm(32_767)), Arc::new(norm(32_768))),
+        (
+            "sum_of_squares.fwd.naive",
+            Arc::new(SumOfSquares::new(TensorSpec::plain([32_767])).expect("an operation")),
+            Arc::new(SumOfSquares::new(TensorSpec::plain([32_768])).expect("an operation")),
+        ),
+    ];
+    let mut failures = Vec::new();
+    for (naive, most, more) in pairs {
+        let [most, more] = [("most", most), ("more", more)].map(|(name, op)| {
+            let mut outcomes = Outcomes::default();
+            outcomes.check(gpu(), &Case { name: name.to_owned(), op }, Data::Reals, 1);
+            failures.extend(outcomes.failures);
+            outcomes.launches
+        });
+        assert!(most.contains_key(naive), "{naive} refuses what it can do");
+        assert!(!more.contains_key(naive), "{naive} accepts more than its loop has rounds for");
+        assert!(!more.is_empty(), "nothing else than {naive} accepts more");
+    }
+    expect_none(&failures, |_| "this test".to_owned());
+}
