@@ -38,20 +38,20 @@ const END: &str = "<!-- end of measured -->";
 
 /// Measures what the pages ask for, unless it is to be kept, and fills it in.
 pub async fn course(device: &DeviceArgs, args: &KernelsCourseArgs) -> anyhow::Result<()> {
-    let pages = pages(&args.pages)?;
     let mut wanted = Wanted::default();
-    for (path, text) in &pages {
-        blocks(text).and_then(|blocks| wanted.add(&blocks)).with_context(|| format!("{}", path.display()))?;
+    for (path, text) in pages(&args.pages)? {
+        blocks(&text).and_then(|blocks| wanted.add(&blocks)).with_context(|| format!("{}", path.display()))?;
     }
     if !args.keep {
         let results = wanted.measure(device, args).await?;
         write(&args.results, &format!("{results:#}\n"))?;
     }
     let results = Results::read(&args.results)?;
-    for (path, text) in &pages {
-        let filled = fill(text, &results).with_context(|| format!("{}", path.display()))?;
-        if filled != *text {
-            write(path, &filled)?;
+    // As they are now: measuring takes minutes, in which somebody may have written.
+    for (path, text) in pages(&args.pages)? {
+        let filled = fill(&text, &results).with_context(|| format!("{}", path.display()))?;
+        if filled != text {
+            write(&path, &filled)?;
             console::print(&format!("{}\n", path.display()))?;
         }
     }
