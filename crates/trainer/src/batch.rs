@@ -4,7 +4,7 @@
 use crate::cli::{Backend, Cli, DataArgs, Device};
 use crate::console;
 use crate::files::{Existing, write_atomically};
-use crate::interrupt::Signal;
+use crate::interrupt::{Interrupt, Signal};
 use crate::recipe::Recipe;
 use crate::summary::Summary;
 use clap::ValueEnum;
@@ -12,7 +12,9 @@ use sha2::{Digest, Sha256};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 /// A run that is to be there in the end.
 #[derive(Clone, Debug)]
@@ -142,15 +144,64 @@ impl Planned {
         if quiet {
             command.arg("--quiet");
         }
-        let status = command.status().map_err(|error| BatchError::Io { path: program, error })?;
+        let failed = |error| BatchError::Io { path: program.clone(), error };
+        let interrupt = Interrupt::install().map_err(failed)?;
+        apart(&mut command);
+        let mut child = command.spawn().map_err(failed)?;
+        let status = wait(&mut child, &interrupt).map_err(failed)?;
         match (status.code(), self.outcome()) {
             (Some(0), finished @ Outcome::Finished(_)) => Ok(finished),
             (Some(130), _) => Err(BatchError::Interrupted { signal: Signal::Interrupt }),
             (Some(143), _) => Err(BatchError::Interrupted { signal: Signal::Terminate }),
-            (code, _) => Ok(Outcome::Failed(code)),
+            (code, _) => match interrupt.pending() {
+                Some(signal) => Err(BatchError::Interrupted { signal }),
+                None => Ok(Outcome::Failed(code)),
+            },
         }
     }
 }
+
+/// How often a run is asked whether it has ended.
+const PACE: Duration = Duration::from_millis(50);
+
+/// Waits for a run. The first signal that asks this process to stop is handed on to it, and its end waited for.
+fn wait(child: &mut Child, interrupt: &Interrupt) -> io::Result<ExitStatus> {
+    let mut told = false;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if let Some(signal) = interrupt.pending().filter(|_| !told) {
+            told = true;
+            hand_on(child, signal);
+        }
+        sleep(PACE);
+    }
+}
+
+/// Keeps a terminal's signals from the run, which would get them twice.
+#[cfg(unix)]
+fn apart(command: &mut Command) {
+    std::os::unix::process::CommandExt::process_group(command, 0);
+}
+
+#[cfg(unix)]
+fn hand_on(child: &Child, signal: Signal) {
+    use rustix::process::{Pid, Signal as Number, kill_process};
+    let number = match signal {
+        Signal::Interrupt => Number::INT,
+        Signal::Terminate => Number::TERM,
+    };
+    // A run that has just ended cannot be told.
+    let _ = kill_process(Pid::from_child(child), number);
+}
+
+/// A console tells every process in it.
+#[cfg(not(unix))]
+fn apart(_: &mut Command) {}
+
+#[cfg(not(unix))]
+fn hand_on(_: &Child, _: Signal) {}
 
 /// Makes all of them in turn. A failed one does not stop the others. Returned in their order.
 pub fn make_all(runs: &[Planned], cli: &Cli, quiet: bool) -> Result<Vec<Outcome>, BatchError> {
@@ -162,6 +213,9 @@ pub fn make_all(runs: &[Planned], cli: &Cli, quiet: bool) -> Result<Vec<Outcome>
             console::message(&if finished { format!("{head} is finished") } else { head.clone() });
         }
         let outcome = run.make(cli, quiet)?;
+        if let Some(signal) = Interrupt::install().ok().and_then(|interrupt| interrupt.pending()) {
+            return Err(BatchError::Interrupted { signal });
+        }
         if let Outcome::Failed(code) = outcome {
             let code = code.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
             console::message(&format!("{head} failed with {code}"));

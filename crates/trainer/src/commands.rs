@@ -70,7 +70,8 @@ async fn train(cli: &Cli, args: &TrainArgs) -> anyhow::Result<()> {
     let Some(run) = Run::prepare(args)? else { return Ok(()) };
     let device = device::open(&cli.device).await?;
     let dataset = dataset(cli, display)?;
-    let done = run.carry_out(args, &device, &dataset, (display, begin)).await?;
+    let choices = device::choices(&device, &cli.device)?;
+    let done = run.carry_out(args, (&device, &choices), &dataset, (display, begin)).await?;
     let report = done.report.map(|path| format!("report {}\n", path.display())).unwrap_or_default();
     if args.json {
         Event::End { folder: done.folder.path(), summary: &done.summary }.print();

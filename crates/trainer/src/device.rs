@@ -6,6 +6,8 @@ use crate::summary::Adapter;
 use kernels::tuned::{Tuned, TunedError, Tuning};
 use kernels::wgpu;
 use kernels::{Gpu, Options, Wish};
+use sha2::{Digest, Sha256};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,6 +78,18 @@ pub async fn open(args: &DeviceArgs) -> anyhow::Result<Device> {
     }
 }
 
+/// By which table of one's own the kernels of a device are chosen, if by one, as an addition to the adapter's name: with
+/// another table the bits may be others.
+pub fn choices(device: &Device, args: &DeviceArgs) -> Result<String, TuningError> {
+    let path = match (device, args.tuned.as_deref()) {
+        (Device::Gpu(_), Some(path)) if path != "off" => Path::new(path),
+        _ => return Ok(String::new()),
+    };
+    let bytes = fs::read(path).map_err(|error| TuningError::Unreadable { path: path.to_owned(), error })?;
+    let digest: String = Sha256::digest(&bytes).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!(" with kernels by --tuned {} (sha256 {digest}...)", path.display()))
+}
+
 /// Reads a table of choices.
 pub fn read_tuned(path: &Path) -> Result<Tuned, TuningError> {
     let unreadable = |error| TuningError::Unreadable { path: path.to_owned(), error };
@@ -84,7 +98,7 @@ pub fn read_tuned(path: &Path) -> Result<Tuned, TuningError> {
         return Err(unreadable(std::io::Error::other("not a regular file")));
     }
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let file = fs::File::open(path).map_err(unreadable)?;
     file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
     Tuned::parse(&text).map_err(|error| TuningError::Table { path: path.to_owned(), error })
 }

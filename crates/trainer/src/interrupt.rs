@@ -1,6 +1,7 @@
 //! Signals that ask the program to stop: the first is noted, and training stops at a good moment; a second one has its
 //! usual effect at once.
 
+use crate::cli::OnNan;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::fmt;
@@ -68,7 +69,7 @@ impl Interrupt {
 
 /// Training stopped because a signal asked for it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("interrupted by {signal} after step {steps}{}", resume(run))]
+#[error("interrupted by {signal} after step {steps}{}", resume(run, *on_nan))]
 pub struct Interrupted {
     /// Which.
     pub signal: Signal,
@@ -76,8 +77,12 @@ pub struct Interrupted {
     pub steps: u64,
     /// The run's folder.
     pub run: Option<PathBuf>,
+    /// What it was to do about NaN, which whoever goes on must say again.
+    pub on_nan: OnNan,
 }
 
-fn resume(run: &Option<PathBuf>) -> String {
-    run.as_ref().map(|run| format!("; go on with: trainer train --resume {}", run.display())).unwrap_or_default()
+fn resume(run: &Option<PathBuf>, on_nan: OnNan) -> String {
+    let Some(run) = run else { return String::new() };
+    let skip = if on_nan == OnNan::Skip { " --on-nan skip" } else { "" };
+    format!("; go on with: trainer train --resume {}{skip}", run.display())
 }

@@ -163,19 +163,24 @@ impl Run {
         Ok(Some(Self { recipe, network, log_every, start }))
     }
 
-    /// Trains, tests, and writes everything down.
+    /// Trains, tests, and writes everything down. `choices` says by which table kernels are chosen, see
+    /// [`device::choices`].
     pub async fn carry_out(
         self,
         args: &TrainArgs,
-        device: &Device,
+        (device, choices): (&Device, &str),
         dataset: &Dataset,
         (display, begin): (Display, Instant),
     ) -> anyhow::Result<Done> {
         let Self { recipe, network, log_every, start } = self;
         let adapter = device::describe(device);
         let partition = Partition::new(&recipe, dataset.train.len())?;
-        let identity =
-            Identity { recipe: recipe.to_toml()?, dataset: identify(dataset), log_every, adapter: adapter.to_string() };
+        let identity = Identity {
+            recipe: recipe.to_toml()?,
+            dataset: identify(dataset),
+            log_every,
+            adapter: format!("{adapter}{choices}"),
+        };
         if let Start::Resumed(resumed) = &start {
             check_surroundings(&resumed.found, &identity, partition.train.len())?;
         }
@@ -274,7 +279,8 @@ impl Run {
         };
         let Some(test) = test(device, &model, &recipe, dataset, state.steps, &mut each).await? else {
             let signal = interrupt.pending().unwrap_or(Signal::Interrupt);
-            return Err(Interrupted { signal, steps: state.steps, run: Some(folder.path().to_owned()) }.into());
+            let (run, on_nan) = (Some(folder.path().to_owned()), args.on_nan);
+            return Err(Interrupted { signal, steps: state.steps, run, on_nan }.into());
         };
         let values = model.values(device).await?;
         let parameter_values = model.network().parameters().iter().zip(values.iter().map(Vec::as_slice));
@@ -346,6 +352,7 @@ fn begin_run(
     let fill = || -> anyhow::Result<Records> {
         folder.require_room(room(values))?;
         let mut store = Store::create(folder.path())?;
+        store.clear();
         store.save(&checkpoint, Names::Last)?;
         folder.write_config(recipe, Existing::Keep)?;
         let journal = Journal::create(folder.path())?;

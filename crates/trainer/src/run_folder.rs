@@ -16,6 +16,9 @@ const SUMMARY: &str = "summary.json";
 const LOCK: &str = ".lock";
 const REPORT: &str = "report.html";
 
+/// Bytes that no summary comes near.
+const MAX_SUMMARY: u64 = 1 << 20;
+
 /// A folder that holds a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFolder {
@@ -151,6 +154,11 @@ impl RunFolder {
 
     fn lock(&self) -> Result<RunLock, RunFolderError> {
         let path = self.file(LOCK);
+        if path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            // Opening a pipe would wait for its other end.
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "is not a file");
+            return Err(RunFolderError::Io { path, error });
+        }
         let file = File::options().write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(|error| RunFolderError::Io { path, error })?;
         match file.try_lock() {
@@ -190,8 +198,16 @@ impl RunFolder {
         }
         // A link that leads nowhere is occupied, too.
         let there = |file: &&str| folder.file(file).symlink_metadata().is_ok();
-        let files = [CONFIG, Journal::METRICS, Journal::TIMINGS, WEIGHTS, SUMMARY];
+        let files = [CONFIG, Journal::METRICS, Journal::TIMINGS, WEIGHTS, SUMMARY, REPORT];
+        let is = |file: &str, kind: fn(&fs::Metadata) -> bool| {
+            folder.file(file).symlink_metadata().map_or(true, |metadata| kind(&metadata))
+        };
         match files.into_iter().find(there) {
+            None if !is(LOCK, fs::Metadata::is_file) => Err(RunFolderError::Occupied { path: folder.path, file: LOCK }),
+            // One checkpoint alone is what a run leaves that is killed before it has a recipe.
+            None if !is(Store::FOLDER, fs::Metadata::is_dir) || Store::several(path) => {
+                Err(RunFolderError::Occupied { path: folder.path, file: Store::FOLDER })
+            }
             None => Ok(()),
             Some(CONFIG) if !there(&SUMMARY) && Store::any(path) => {
                 Err(RunFolderError::Unfinished { path: folder.path })
@@ -311,7 +327,9 @@ impl RunFolder {
 
     /// The summary of a finished run. `None` where there is none that can be read.
     pub fn summary(&self) -> Option<Summary> {
-        serde_json::from_slice(&fs::read(self.file(SUMMARY)).ok()?).ok()
+        let path = self.file(SUMMARY);
+        let sane = path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_SUMMARY);
+        if sane { serde_json::from_slice(&fs::read(path).ok()?).ok() } else { None }
     }
 
     /// Writes `summary.json`.
@@ -385,13 +403,25 @@ mod tests {
     fn a_run_is_never_written_over() {
         let scratch = tempfile::tempdir().unwrap();
         let create = || RunFolder::create(Some(scratch.path()), &recipe(), UNIX_EPOCH).map(|(folder, _)| folder);
-        for file in [CONFIG, Journal::METRICS, Journal::TIMINGS, WEIGHTS, SUMMARY] {
+        for file in [CONFIG, Journal::METRICS, Journal::TIMINGS, WEIGHTS, SUMMARY, REPORT, Store::FOLDER] {
             let path = scratch.path().join(file);
             fs::write(&path, b"").unwrap();
             assert!(matches!(create(), Err(RunFolderError::Occupied { file: found, .. }) if found == file));
             fs::remove_file(path).unwrap();
         }
         fs::write(scratch.path().join("notes.txt"), b"").unwrap();
+        // A first checkpoint without a recipe is nobody's run, more of them are.
+        let checkpoints = scratch.path().join(Store::FOLDER);
+        fs::create_dir(&checkpoints).unwrap();
+        for (file, vacant) in [("last.safetensors", true), ("best.safetensors", false)] {
+            fs::write(checkpoints.join(file), b"").unwrap();
+            assert_eq!(create().is_ok(), vacant, "{file}");
+        }
+        fs::remove_dir_all(checkpoints).unwrap();
+        fs::remove_file(scratch.path().join(LOCK)).unwrap();
+        fs::create_dir(scratch.path().join(LOCK)).unwrap();
+        assert!(matches!(create(), Err(RunFolderError::Occupied { file: LOCK, .. })));
+        fs::remove_dir(scratch.path().join(LOCK)).unwrap();
         create().unwrap().write_config(&recipe(), Existing::Keep).unwrap();
         assert!(matches!(create(), Err(RunFolderError::Occupied { file: CONFIG, .. })));
         fs::create_dir(scratch.path().join("checkpoints")).unwrap();

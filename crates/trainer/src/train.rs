@@ -213,7 +213,7 @@ impl Trainer<'_> {
 
     fn interrupted(&self, run: &Run<'_>) -> anyhow::Error {
         let signal = self.signal().unwrap_or(Signal::Interrupt);
-        Interrupted { signal, steps: run.state.steps, run: run.records.folder() }.into()
+        Interrupted { signal, steps: run.state.steps, run: run.records.folder(), on_nan: self.settings.on_nan }.into()
     }
 
     /// Reads back everything that the next step depends on. If all is finite, that is the newest good snapshot. If not,

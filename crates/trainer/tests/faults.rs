@@ -93,7 +93,7 @@ fn train(line: &str, device: &Device) -> anyhow::Result<()> {
     let Command::Train(args) = Cli::read(line.map(Into::into)).unwrap().command() else { panic!("not train") };
     let Some(run) = Run::prepare(&args)? else { return Ok(()) };
     let dataset = synthetic(200, 20, 0);
-    pollster::block_on(run.carry_out(&args, device, &dataset, (Display::Quiet, Instant::now()))).map(drop)
+    pollster::block_on(run.carry_out(&args, (device, ""), &dataset, (Display::Quiet, Instant::now()))).map(drop)
 }
 
 fn gpu(options: Options) -> Gpu {

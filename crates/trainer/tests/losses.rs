@@ -59,7 +59,7 @@ fn train(
         scope.spawn(move || lose(&thief, over));
         let outcome = (|| {
             let prepared = Run::prepare(&args)?.ok_or_else(|| anyhow::anyhow!("the run is finished"))?;
-            block_on(prepared.carry_out(&args, &Device::Gpu(gpu), dataset, (Display::Quiet, Instant::now())))
+            block_on(prepared.carry_out(&args, (&Device::Gpu(gpu), ""), dataset, (Display::Quiet, Instant::now())))
         })();
         over.store(true, Ordering::Relaxed);
         outcome.map(drop)

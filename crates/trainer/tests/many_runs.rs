@@ -7,6 +7,7 @@ use common::Desk;
 use serde_json::Value;
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 const TINY: &str = r#"
 name = "tiny"
@@ -71,6 +72,33 @@ fn a_sweep_is_made_once_and_a_failed_run_stops_nothing() {
     assert_eq!(again.stderr.matches(" is finished\n").count(), 2, "{}", again.stderr);
     assert_eq!(desk.path(&weights).metadata().unwrap().modified().unwrap(), before);
     assert!(String::from_utf8(desk.read("runs/sweep-rates/sweep.md")).unwrap().contains("chosen by validation: tiny "));
+}
+
+/// Whoever stops a sweep stops the run under way, too, and neither twice nor half.
+#[cfg(unix)]
+#[test]
+fn a_signal_reaches_the_run_under_way() {
+    let desk = desk();
+    fs::write(desk.path("tiny.toml"), TINY.replace("epochs = 2", "epochs = 1000000")).unwrap();
+    let mut sweep = desk.start(&format!("sweep grid.toml {WHERE}"));
+    let runs = desk.path("runs/sweep-rates");
+    let begun = || {
+        let mut folders = fs::read_dir(&runs).into_iter().flatten().flatten().map(|entry| entry.path());
+        folders.find(|folder| folder.join("metrics.jsonl").metadata().is_ok_and(|file| file.len() > 0))
+    };
+    let run = loop {
+        match begun() {
+            Some(run) => break run,
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    let id = sweep.id().to_string();
+    assert!(Command::new("sh").args(["-c", "kill -TERM $0", &id]).status().unwrap().success());
+    assert_eq!(sweep.wait().unwrap().code(), Some(143));
+    let lock = fs::File::open(run.join(".lock")).unwrap();
+    assert!(lock.try_lock().is_ok(), "the run goes on by itself");
+    assert!(run.join("checkpoints/last.safetensors").is_file());
+    assert_eq!(fs::read_dir(&runs).unwrap().flatten().filter(|entry| entry.path().join(".lock").exists()).count(), 1);
 }
 
 #[cfg(unix)]

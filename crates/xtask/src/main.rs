@@ -54,20 +54,24 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Make sure there is a Vulkan driver, then train lenet5 for two epochs
+    #[command(before_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo -- --epochs 1")]
     Demo {
         /// Further arguments for `trainer train lenet5`
         #[arg(last = true, value_name = "TRAINER ARGS")]
         arguments: Vec<String>,
     },
     /// Make sure there is a Vulkan driver, then run lints and the whole test suite
+    #[command(before_help = "Examples:\n  cargo xtask test\n  cargo xtask test --docs")]
     Test {
         /// Also build the documentation and fail on its warnings
         #[arg(long)]
         docs: bool,
     },
     /// Check every shader with naga; needs no GPU
+    #[command(before_help = "Examples:\n  cargo xtask validate")]
     Validate,
-    /// Inject faults by the thousand and write the table of docs/RELIABILITY.md; takes about an hour
+    /// Inject faults by the thousand and write the table of docs/RELIABILITY.md; takes a quarter of an hour
+    #[command(before_help = "Examples:\n  cargo xtask faults --quick\n  cargo xtask faults")]
     Faults {
         /// Only the samples that `test` runs, too; the table is printed, not written
         #[arg(long)]
@@ -89,24 +93,28 @@ enum Command {
         name: String,
     },
     /// Time every kernel and every training step; writes docs/results/bench-<ADAPTER>.md
+    #[command(before_help = "Examples:\n  cargo xtask bench-report")]
     BenchReport {
         /// Further arguments for `trainer kernels report`
         #[arg(last = true, value_name = "TRAINER ARGS")]
         arguments: Vec<String>,
     },
     /// Measure the figures of docs/course on this machine's adapter and fill them in
+    #[command(before_help = "Examples:\n  cargo xtask course\n  cargo xtask course -- --keep")]
     Course {
         /// Further arguments for `trainer kernels course`; --keep fills in what docs/results/course.json holds
         #[arg(last = true, value_name = "TRAINER ARGS")]
         arguments: Vec<String>,
     },
     /// Find the fastest kernels for this adapter; writes the table of its class in crates/kernels/tuned
+    #[command(before_help = "Examples:\n  cargo xtask tune")]
     Tune {
         /// Further arguments for `trainer kernels tune`
         #[arg(last = true, value_name = "TRAINER ARGS")]
         arguments: Vec<String>,
     },
     /// Pack programs, licences and a run script for a machine without Rust
+    #[command(before_help = "Examples:\n  cargo xtask bundle\n  cargo xtask bundle --data --out selvedge.tar.gz")]
     Bundle {
         /// Pack the data set, too: from this folder, or from FASHION_MNIST_DIR or the trainer's cache
         #[arg(long, value_name = "FOLDER", require_equals = true)]
@@ -116,6 +124,7 @@ enum Command {
         out: Option<PathBuf>,
     },
     /// Fetch the ONNX node tests (needs Python with pip, and the network once) and run them
+    #[command(before_help = "Examples:\n  cargo xtask onnx")]
     Onnx,
 }
 
@@ -190,6 +199,20 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_opens_with_examples_that_are_understood() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_before_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> = help.lines().skip(1).collect();
+            assert!(help.starts_with("Examples:") && !examples.is_empty(), "{}", command.get_name());
+            for line in examples {
+                if let Err(error) = Cli::try_parse_from(line.split_whitespace().skip(1)) {
+                    panic!("`{line}`: {error}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -334,7 +334,7 @@ impl Results {
             "recipe",
             ">images",
             ">dispatches",
-            ">live MiB",
+            ">plan MiB",
             ">plan ms",
             ">eager ms",
             ">eager / plan",

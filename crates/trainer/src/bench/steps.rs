@@ -25,7 +25,7 @@ pub struct StepTimes {
     pub batch: usize,
     /// Dispatches of a step.
     pub dispatches: usize,
-    /// Bytes of device memory: parameters, images, and what the plan works on.
+    /// Bytes of device memory that the plan works on, besides parameters and images.
     pub bytes: u64,
     /// What the host takes to encode and submit a replayed step.
     pub encode: Percentiles,
@@ -73,7 +73,7 @@ pub async fn time(gpu: &Gpu, recipe: &Recipe, settings: &Settings) -> anyhow::Re
         let eager = || Ok(step.run(&device, batch).map(|_| ())?);
         let encode = encode(gpu, settings.samples, &replay)?;
         let encode_eager = self::encode(gpu, settings.samples, &eager)?;
-        let wall_eager = wall(gpu, settings, &eager)?;
+        let [wall, wall_eager] = wall(gpu, settings, [&replay, &eager])?;
 
         // A step that trains nothing is quick. This many steps on the same images leave a loss that is a number.
         let metrics = device.read(&step.run(&device, batch)?).await?;
@@ -83,11 +83,11 @@ pub async fn time(gpu: &Gpu, recipe: &Recipe, settings: &Settings) -> anyhow::Re
             recipe: recipe.name.clone(),
             batch,
             dispatches: plan.dispatches(),
-            bytes: gpu.allocated_bytes() + plan.allocated_bytes(),
+            bytes: plan.allocated_bytes(),
             encode,
             encode_eager,
             device: replayed.device,
-            wall: replayed.wall,
+            wall,
             wall_eager,
         })
     })
@@ -110,25 +110,35 @@ fn encode(gpu: &Gpu, samples: usize, step: &dyn Fn() -> anyhow::Result<()>) -> a
     Ok(Percentiles::of(times))
 }
 
-/// Nanoseconds of one step among many, until the device is done.
-fn wall(gpu: &Gpu, settings: &Settings, step: &dyn Fn() -> anyhow::Result<()>) -> anyhow::Result<Percentiles> {
-    let begin = Instant::now();
-    step()?;
-    gpu.finish()?;
-    let once = begin.elapsed().as_secs_f64().max(1e-6);
-    let steps = ((settings.submission.as_secs_f64() / once).ceil() as usize).clamp(1, 64);
-    let affordable = (settings.budget.as_secs_f64() / (once * steps as f64)) as usize;
-    let samples = affordable.clamp(Settings::LEAST, settings.samples.max(Settings::LEAST));
-    let mut times = Vec::with_capacity(samples);
-    for _ in 0..samples {
+/// Nanoseconds of one step of each kind among many, until the device is done. They take turns, so that whatever else the
+/// machine does falls on both.
+fn wall(
+    gpu: &Gpu,
+    settings: &Settings,
+    kinds: [&dyn Fn() -> anyhow::Result<()>; 2],
+) -> anyhow::Result<[Percentiles; 2]> {
+    let take = |step: &dyn Fn() -> anyhow::Result<()>, steps: usize| {
         let begin = Instant::now();
         for _ in 0..steps {
             step()?;
         }
         gpu.finish()?;
-        times.push(nanoseconds(begin.elapsed()) / steps as f64);
+        anyhow::Ok(begin.elapsed())
+    };
+    let mut once = 1e-6_f64;
+    for step in kinds {
+        once = once.max(take(step, 1)?.as_secs_f64());
     }
-    Ok(Percentiles::of(times))
+    let steps = ((settings.submission.as_secs_f64() / once).ceil() as usize).clamp(1, 64);
+    let affordable = (settings.budget.as_secs_f64() / (once * steps as f64)) as usize;
+    let samples = affordable.clamp(Settings::LEAST, settings.samples.max(Settings::LEAST));
+    let mut times = [(); 2].map(|()| Vec::with_capacity(samples));
+    for _ in 0..samples {
+        for (step, times) in kinds.into_iter().zip(&mut times) {
+            times.push(nanoseconds(take(step, steps)?) / steps as f64);
+        }
+    }
+    Ok(times.map(Percentiles::of))
 }
 
 fn nanoseconds(duration: Duration) -> f64 {
@@ -168,7 +178,7 @@ pub fn table(steps: &[StepTimes]) -> Table {
         "recipe",
         ">batch",
         ">dispatches",
-        ">live MiB",
+        ">plan MiB",
         ">encode us",
         ">device ms",
         ">wall ms",

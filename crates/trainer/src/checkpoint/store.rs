@@ -77,6 +77,18 @@ impl Store {
         [LAST, PREVIOUS, BEST].iter().any(|name| store.folder.join(name).is_file())
     }
 
+    /// Whether a folder has more of a run than its first checkpoint.
+    pub fn several(run: &Path) -> bool {
+        let store = Self::of(run);
+        [PREVIOUS, BEST].iter().any(|name| store.folder.join(name).symlink_metadata().is_ok())
+    }
+
+    /// Removes the first checkpoint of a run that was killed before it had a recipe.
+    pub fn clear(&self) {
+        // What cannot be removed cannot be replaced either, which saving will say.
+        let _ = fs::remove_file(self.folder.join(LAST));
+    }
+
     /// Writes a checkpoint. As `last` it makes the one before `previous`; at every moment one of the two is there and
     /// whole.
     pub fn save(&mut self, checkpoint: &Checkpoint, names: Names) -> Result<(), CheckpointError> {
