@@ -92,11 +92,13 @@ Examples:
 const KERNELS_SHOW_EXAMPLES: &str = "\
 Examples:
   trainer kernels show conv2d.fwd.tiled    bindings, sizes, work, time under the roofline, source
+  trainer kernels show conv2d.bwd_weight.tiled_split_k --layer depth2-conv2
   trainer kernels show relu.fwd.vec4 --case plain-260 --static-only --json";
 
 const KERNELS_WATCH_EXAMPLES: &str = "\
 Examples:
   trainer kernels watch conv2d.fwd.tiled   edit its shader, save, see what that does
+  trainer kernels watch conv2d.fwd.tiled --layer lenet5-conv2
   trainer kernels watch relu.fwd.vec4 --case plain-260 --once";
 
 const KERNELS_EXAMPLES: &str = "\
@@ -590,8 +592,11 @@ pub struct KernelsShowArgs {
     /// Kernel id, or a part that only one has
     pub row: String,
     /// For the case of this name [default: the one with the most work]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "layer")]
     pub case: Option<String>,
+    /// For this layer of a built-in network, such as depth2-conv2
+    #[arg(long, value_name = "NAME")]
+    pub layer: Option<String>,
     /// Leave out what has to be measured; needs no GPU
     #[arg(long)]
     pub static_only: bool,
@@ -605,9 +610,12 @@ pub struct KernelsShowArgs {
 pub struct KernelsWatchArgs {
     /// Kernel id, or a part that only one has
     pub row: String,
-    /// Only the case of this name [default: check every case, time the one with the most work]
-    #[arg(long, value_name = "NAME")]
+    /// Only the case of this name, which is timed, too [default: check every case, and time a layer]
+    #[arg(long, value_name = "NAME", conflicts_with = "layer")]
     pub case: Option<String>,
+    /// Time it on this layer of a built-in network, which is checked, too [default: depth2's with the most work]
+    #[arg(long, value_name = "NAME")]
+    pub layer: Option<String>,
     /// Read the shader from this file [default: its own, in the checkout around the current folder]
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,

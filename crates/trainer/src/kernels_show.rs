@@ -1,6 +1,7 @@
 //! `trainer kernels show`: everything there is to know about a kernel row before it runs, and where a launch lies under
 //! the roofline.
 
+use crate::bench::layers;
 use crate::cli::{DeviceArgs, KernelsShowArgs};
 use crate::kernel_filter::work;
 use crate::network::thousands;
@@ -17,7 +18,11 @@ use std::time::Instant;
 /// Prints what is known of a row: its shader by reflection, its launch of a case, its time under the roofline.
 pub async fn show(device: &DeviceArgs, args: &KernelsShowArgs) -> anyhow::Result<()> {
     let row = kernel_filter::one(&args.row)?;
-    let case = kernel_filter::case_of(row, args.case.as_deref())?;
+    let layer = args.layer.as_deref().map(|layer| layers::for_row(row, Some(layer))).transpose()?.flatten();
+    let case = match layer {
+        Some(layer) => layer,
+        None => kernel_filter::case_of(row, args.case.as_deref())?,
+    };
     let shader = Shader::of(row)?;
     let launch = row.launch(&*case.op)?;
     let placed = match args.static_only {

@@ -1,5 +1,6 @@
 //! `trainer kernels watch`: a kernel checked and timed at every save of its shader.
 
+use crate::bench::layers;
 use crate::cli::{DeviceArgs, KernelsWatchArgs, UsageError};
 use crate::console;
 use crate::kernel_filter::{self, work};
@@ -49,7 +50,7 @@ pub async fn watch(device: &DeviceArgs, args: &KernelsWatchArgs) -> anyhow::Resu
             Ok((row, agreement)) => desk.timed(row, agreement).await?,
             Err(outcome) => outcome,
         };
-        let case = desk.heaviest().name.as_str();
+        let case = desk.timed_case().name.as_str();
         let round = Round { save, took: begin.elapsed(), row, case, outcome: &outcome, before };
         console::print(&match args.json {
             true => format!("{}\n", round.json()),
@@ -121,6 +122,12 @@ impl Files {
                 continue;
             }
             *stamps = now;
+            // Some editors empty a file before they write it.
+            thread::sleep(INTERVAL);
+            if self.stamps() != *stamps {
+                stamps.clear();
+                continue;
+            }
             match self.read() {
                 Ok(read) if read != texts => return read,
                 // Saved without a change, or being replaced at this moment.
@@ -165,7 +172,7 @@ struct Desk {
     gpu: Gpu,
     row: &'static dyn Row,
     seed: u64,
-    /// With what the kernel is fed and what the reference makes of it, the lightest first.
+    /// With what the kernel is fed and what the reference makes of it; last the one that is timed.
     cases: Vec<(Case, Vec<(Data, Problem)>)>,
     roofline: Option<Roofline>,
     begin: Instant,
@@ -179,6 +186,10 @@ impl Desk {
     async fn open(device: &DeviceArgs, args: &KernelsWatchArgs, row: &'static dyn Row) -> anyhow::Result<Self> {
         let mut cases = kernel_filter::cases_of(row, args.case.as_deref())?;
         cases.sort_by_key(|case| work(row, &*case.op));
+        let layer = match args.case {
+            None => layers::for_row(row, args.layer.as_deref())?,
+            Some(_) => None,
+        };
         // Scratch memory is covered by no sentinel.
         let options = Options { wish: device.wish(), checks: !args.no_checks, poison: true, ..Options::default() };
         let gpu = Gpu::open(&options).await?;
@@ -189,7 +200,12 @@ impl Desk {
             let problems = DATA.into_iter().map(problem).collect::<Result<Vec<_>, reference::Error>>()?;
             Ok((case, problems))
         };
-        let cases = cases.into_iter().map(with_problems).collect::<Result<Vec<_>, reference::Error>>()?;
+        let mut cases = cases.into_iter().map(with_problems).collect::<Result<Vec<_>, reference::Error>>()?;
+        // Cases are small, to be quick. What a kernel is worth shows at the size of a network's layer.
+        if let Some(layer) = layer {
+            let problem = Problem::new(&*layer.op, Data::Reals, args.seed)?;
+            cases.push((layer, vec![(Data::Reals, problem)]));
+        }
         let begin = Instant::now();
         let roofline = match args.no_roofline {
             true => None,
@@ -201,8 +217,8 @@ impl Desk {
         Ok(Self { options, gpu, row, seed: args.seed, cases, roofline, begin, naive: None, right: None })
     }
 
-    /// The case that is timed: the one with the most work.
-    fn heaviest(&self) -> &Case {
+    /// The case that is timed.
+    fn timed_case(&self) -> &Case {
         &self.cases[self.cases.len() - 1].0
     }
 
@@ -276,7 +292,7 @@ impl Desk {
 
     /// Times the row that would run as well, in the same moment and on the same case; `naive`, which may be slow, once.
     async fn numbers(&mut self, measured: &Measured, agreement: Agreement) -> Result<Numbers, Error> {
-        let case = self.heaviest();
+        let case = self.timed_case();
         let best = self.gpu.select(&*case.op, self.row.direction())?;
         let naive = format!("{}.{}.naive", self.row.op(), self.row.direction());
         let naive = kernels::ops::all().iter().map(|row| &**row).find(|row| row.id() == naive);

@@ -5,6 +5,8 @@ use crate::network::{INPUT, Layer, Network};
 use crate::recipe::{BUILT_IN, Recipe};
 use crate::similar::most_similar;
 use anyhow::Context;
+use kernels::Row;
+use reference::cases::Case;
 use reference::ops::{
     AvgPool2d, BatchNorm, BatchNormMode, Conv2d, Conv2dRelu, Conv2dReluMaxPool2d, Conv2dWeightBias, Dense, DenseRelu,
     DenseWeightBias, Dropout, Flatten, FourierFeatures, Gather, GatherSizes, MaxPool2d, MaxPool2dRelu, Relu,
@@ -13,6 +15,9 @@ use reference::ops::{
 use reference::{Direction, Operation, TensorSpec};
 use std::any::Any;
 use std::sync::Arc;
+
+/// The network whose layers a kernel is timed on unless told otherwise.
+const USUAL: &str = "depth2-";
 
 /// An operation of one or more networks.
 #[derive(Clone, Debug)]
@@ -163,6 +168,27 @@ pub fn chosen(parts: &[String]) -> anyhow::Result<Vec<Problem>> {
     }
     all.retain(|problem| parts.is_empty() || parts.iter().any(|part| problem.is_called(part)));
     Ok(all)
+}
+
+/// A layer for a row, as a case: of those called `name` the one with the most work that the row accepts. Without a name,
+/// of the layers of `depth2`, or else of any network; `None` if it accepts none of these.
+pub fn for_row(row: &dyn Row, name: Option<&str>) -> anyhow::Result<Option<Case>> {
+    let mut problems = match name {
+        Some(name) => chosen(&[name.to_owned()])?,
+        None => all()?,
+    };
+    problems.retain(|problem| problem.op.name() == row.op());
+    let refusal = problems.iter().find_map(|problem| row.accepts(&*problem.op).err());
+    problems.retain(|problem| row.accepts(&*problem.op).is_ok());
+    if let (Some(name), true) = (name, problems.is_empty()) {
+        let reason = refusal.map_or_else(|| format!("{name} is no layer of its operation"), |error| error.to_string());
+        return Err(UsageError::NoCase { row: row.id(), reason }.into());
+    }
+    if name.is_none() && problems.iter().any(|problem| problem.is_called(USUAL)) {
+        problems.retain(|problem| problem.is_called(USUAL));
+    }
+    let heaviest = problems.into_iter().max_by_key(|problem| problem.op.flops(row.direction()));
+    Ok(heaviest.map(|problem| Case { name: problem.name, op: problem.op }))
 }
 
 #[cfg(test)]
