@@ -57,10 +57,10 @@ impl Shader {
         let parts: Vec<Source> = shared.iter().copied().chain([source]).collect();
         let text: String = parts.iter().map(|part| format!("{}\n", part.text.trim_end())).collect();
         let module = naga::front::wgsl::parse_str(&text).map_err(|error| {
-            let at = error.location(&text).map(|location| location.line_number as usize);
+            let labels = error.labels().map(|(span, note)| (span, note.to_owned())).collect();
             let notes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
             let message = notes.fold(error.message().to_owned(), |all, note| format!("{all}: {note}"));
-            describe(&parts, at, error.location(&text).map(|l| l.line_position as usize), &message)
+            describe(&parts, &text, labels, &message)
         })?;
         // Subgroup operations have no enable directive in this naga; the capability admits them.
         let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER;
@@ -69,16 +69,14 @@ impl Shader {
             .subgroup_operations(naga::valid::SubgroupOperationSet::all())
             .validate(&module)
             .map_err(|error| {
-                let location = error.location(&text);
-                let line = location.map(|l| l.line_number as usize);
-                let column = location.map(|l| l.line_position as usize);
+                let labels = error.spans().cloned().collect();
                 let mut message = error.as_inner().to_string();
                 let mut cause = std::error::Error::source(error.as_inner());
                 while let Some(inner) = cause {
                     message = format!("{message}: {inner}");
                     cause = inner.source();
                 }
-                describe(&parts, line, column, &message)
+                describe(&parts, &text, labels, &message)
             })?;
         Ok(Self { text, module, info })
     }
@@ -176,24 +174,39 @@ impl Shader {
     }
 }
 
-/// Points an error of the composed text back at the file and line it came from.
-fn describe(parts: &[Source], line: Option<usize>, column: Option<usize>, message: &str) -> Error {
-    let own = parts.last().map_or("", |part| part.path).to_owned();
-    let Some(mut line) = line else {
-        return Error::Shader { path: own, message: message.to_owned() };
+/// Points an error of the composed text back at the files and lines it came from: the first label says where, the others
+/// follow with what they say.
+fn describe(parts: &[Source], text: &str, labels: Vec<(naga::Span, String)>, message: &str) -> Error {
+    let mut places = labels.into_iter().filter(|(span, _)| span.is_defined()).map(|(span, note)| {
+        let location = span.location(text);
+        (locate(parts, location.line_number as usize, location.line_position as usize), note)
+    });
+    let Some(((place, shown), _)) = places.next() else {
+        let path = parts.last().map_or("", |part| part.path).to_owned();
+        return Error::Shader { path, message: message.to_owned() };
     };
+    let mut message = format!("{message}\n{shown}");
+    for ((other, shown), note) in places.filter(|((other, _), _)| *other != place) {
+        message += &format!("\n  {other}: {note}\n{shown}");
+    }
+    Error::Shader { path: place, message }
+}
+
+/// Where a line of the composed text stands, as `path:line:column`, and the line with a caret below. Past the end is the end.
+fn locate(parts: &[Source], mut line: usize, column: usize) -> (String, String) {
+    let mut place = (String::new(), String::new());
     for part in parts {
         let lines = part.text.trim_end().lines().count();
+        let (at, column) = match line <= lines {
+            true => (line.max(1), column.max(1)),
+            false => (lines, part.text.lines().nth(lines.saturating_sub(1)).map_or(0, |line| line.chars().count()) + 1),
+        };
+        let text = part.text.lines().nth(at.saturating_sub(1)).unwrap_or_default();
+        place = (format!("{}:{at}:{column}", part.path), format!("  {text}\n  {:>column$}", '^'));
         if line <= lines {
-            let text = part.text.lines().nth(line - 1).unwrap_or_default();
-            let column = column.unwrap_or(1).max(1);
-            let caret = format!("{:>column$}", '^');
-            return Error::Shader {
-                path: format!("{}:{line}:{column}", part.path),
-                message: format!("{message}\n  {text}\n  {caret}"),
-            };
+            break;
         }
         line -= lines;
     }
-    Error::Shader { path: own, message: message.to_owned() }
+    place
 }

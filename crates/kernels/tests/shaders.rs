@@ -164,4 +164,16 @@ fn errors_point_at_file_line_and_column() {
     let error = Shader::compose(broken, &[shared]).expect_err("an unknown name").to_string();
     assert!(error.starts_with("op/broken.wgsl:3:12"), "{error}");
     assert!(error.contains("    return nothing;") && error.contains('^'), "{error}");
+
+    // A brace that is missing is missing at the end.
+    let open = Source { path: "op/open.wgsl", text: "fn g() -> u32 {\n    return 1u;\n" };
+    let error = Shader::compose(open, &[shared]).expect_err("an open body").to_string();
+    assert!(error.starts_with("op/open.wgsl:2:15"), "{error}");
+    assert!(error.ends_with("      return 1u;\n                ^"), "{error}");
+
+    // Of several places each is shown, wherever it is.
+    let twice = Source { path: "op/twice.wgsl", text: "fn f() -> u32 {\n    return 2u;\n}\n" };
+    let error = Shader::compose(twice, &[shared]).expect_err("a second f").to_string();
+    assert!(error.starts_with("op/twice.wgsl:1:4") || error.starts_with("shared/fine.wgsl:1:4"), "{error}");
+    assert!(error.contains("op/twice.wgsl:1:4") && error.contains("shared/fine.wgsl:1:4"), "{error}");
 }

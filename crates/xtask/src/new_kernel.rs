@@ -27,7 +27,7 @@ pub fn create(root: &Path, id: &str, from: &str) -> Result<Created, ScaffoldErro
     let [op, direction, algorithm] = parts(id)?;
     let operations = names(root, Path::new("crates/kernels/src/ops"), ".rs", "")?;
     if !operations.iter().any(|name| name == op) {
-        return Err(ScaffoldError::Unknown { what: format!("operation `{op}`"), known: operations });
+        return Err(ScaffoldError::unknown("operation", op, operations));
     }
     let folder = PathBuf::from("shaders").join(op);
     let algorithms = names(root, &folder, ".wgsl", &format!("{direction}_"))?;
@@ -35,10 +35,10 @@ pub fn create(root: &Path, id: &str, from: &str) -> Result<Created, ScaffoldErro
         let mut known: Vec<String> =
             names(root, &folder, "_naive.wgsl", "")?.into_iter().map(|name| format!("{op}.{name}")).collect();
         known.sort();
-        return Err(ScaffoldError::Unknown { what: format!("direction `{op}.{direction}`"), known });
+        return Err(ScaffoldError::unknown("direction", &format!("{op}.{direction}"), known));
     }
     if !algorithms.iter().any(|name| name == from) {
-        return Err(ScaffoldError::Unknown { what: format!("kernel `{op}.{direction}.{from}`"), known: algorithms });
+        return Err(ScaffoldError::unknown("algorithm", from, algorithms));
     }
     let shader = folder.join(format!("{direction}_{algorithm}.wgsl"));
     if root.join(&shader).exists() {

@@ -22,8 +22,10 @@ pub enum ScaffoldError {
     Unknown {
         /// What was looked for.
         what: String,
-        /// What there is.
+        /// What there is: the one name that is like it, or all.
         known: Vec<String>,
+        /// Whether it is the one.
+        similar: bool,
     },
     /// Something that must not exist does.
     Exists {
@@ -46,11 +48,26 @@ pub enum ScaffoldError {
     },
 }
 
+impl ScaffoldError {
+    /// Something of this `kind` does not exist; the one that takes at most two edits is suggested, else all are listed.
+    pub fn unknown(kind: &str, given: &str, known: Vec<String>) -> Self {
+        let what = format!("{kind} `{given}`");
+        let edits = |name: &String| strsim::levenshtein(given, name);
+        match known.iter().min_by_key(|name| edits(name)).filter(|name| edits(name) <= 2) {
+            Some(name) => Self::Unknown { what, known: vec![name.clone()], similar: true },
+            None => Self::Unknown { what, known, similar: false },
+        }
+    }
+}
+
 impl fmt::Display for ScaffoldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name { given, expected } => write!(f, "`{given}` is no {expected}"),
-            Self::Unknown { what, known } => write!(f, "there is no {what}; there are {}", known.join(", ")),
+            Self::Unknown { what, known, similar: true } => {
+                write!(f, "there is no {what}, did you mean `{}`?", known.join(", "))
+            }
+            Self::Unknown { what, known, .. } => write!(f, "there is no {what}; there are {}", known.join(", ")),
             Self::Exists { what } => write!(f, "{what} exists already; choose another name"),
             Self::Shape { path, missing } => {
                 write!(f, "{} has no {missing}; add the new part by hand (docs/ADDING_A_KERNEL.md)", path.display())

@@ -123,9 +123,10 @@ fn impossible_kernels_are_refused() {
         ("conv2d.fwd.My", "naive", "no kernel id"),
         ("conv2d.fwd.../../x", "naive", "no kernel id"),
         ("conv2d.fwd.a.b", "naive", "no kernel id"),
-        ("conv3d.fwd.mine", "naive", "there is no operation `conv3d`; there are accumulate, "),
+        ("conv3d.fwd.mine", "naive", "there is no operation `conv3d`, did you mean `conv2d`?"),
+        ("fourier.fwd.mine", "naive", "there is no operation `fourier`; there are accumulate, "),
         ("conv2d.forward.mine", "naive", "there is no direction `conv2d.forward`; there are conv2d.bwd_bias, "),
-        ("conv2d.fwd.mine", "tilde", "there is no kernel `conv2d.fwd.tilde`; there are "),
+        ("conv2d.fwd.mine", "tilde", "there is no algorithm `tilde`, did you mean `tiled`?"),
         ("conv2d.fwd.tiled", "naive", "shaders/conv2d/fwd_tiled.wgsl exists already"),
     ] {
         let error = new_kernel::create(copy.path(), id, from).expect_err(id);
