@@ -87,7 +87,7 @@ pub fn choices(device: &Device, args: &DeviceArgs) -> Result<String, TuningError
     };
     let bytes = fs::read(path).map_err(|error| TuningError::Unreadable { path: path.to_owned(), error })?;
     let digest: String = Sha256::digest(&bytes).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!(" with kernels by --tuned {} (sha256 {digest}...)", path.display()))
+    Ok(format!(" with kernels by a table of choices (sha256 {digest}...)"))
 }
 
 /// Reads a table of choices.

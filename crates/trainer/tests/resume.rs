@@ -201,6 +201,24 @@ fn what_was_changed_since_is_named() {
     assert_eq!(desk.read("run/metrics.jsonl"), before);
 }
 
+/// Kernels sum in orders of their own, so a table that chooses others is told like another adapter.
+#[test]
+fn another_table_of_choices_is_told() {
+    let desk = desk();
+    let table = "format = 1\nclass = \"software\"\nadapter = \"any\"\namong = \"any-order\"\n";
+    for name in ["table.toml", "same.toml"] {
+        fs::write(desk.path(name), table).unwrap();
+    }
+    let line = "train tiny.toml --synthetic --device gpu --max-steps 2 --tuned table.toml --out run";
+    desk.trainer(line).ends(0);
+    fs::remove_file(desk.path("run/summary.json")).unwrap();
+    let resume = "train --resume run --synthetic --device gpu";
+    let same = desk.trainer(&format!("{resume} --tuned same.toml")).ends(0);
+    assert!(!same.stderr.contains("figures may differ"), "{}", same.stderr);
+    fs::remove_file(desk.path("run/summary.json")).unwrap();
+    desk.trainer(resume).ends(0).says("with kernels by a table of choices (sha256 ").says("figures may differ");
+}
+
 /// Sends a signal as soon as the run can go on.
 #[cfg(unix)]
 fn interrupt(desk: &Desk, line: &str, run: &str, signals: &[&str]) -> (std::process::ExitStatus, String) {
