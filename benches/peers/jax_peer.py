@@ -7,13 +7,13 @@ import sys
 import jax
 import jax.numpy as jnp
 from jax import lax
-from job import Job, pair, serve
+from job import Job, named, pair, serve
 
 
 def forward(job, dropout, weights, x, key):
     """Logits, and the running statistics after this batch."""
     statistics = {}
-    for index, (name, layer) in enumerate(job.named()):
+    for index, (name, layer) in enumerate(named(job.layers)):
         kind = layer["kind"]
         w, b = weights.get(f"{name}.weight"), weights.get(f"{name}.bias")
         if kind == "conv":

@@ -31,16 +31,17 @@ class Job:
         self.labels = np.fromfile(job["labels"], dtype=np.uint8, count=images).astype(np.int32)
         self.weights = read_safetensors(job["weights"])
 
-    def named(self):
-        """Every layer with the name that its weights have."""
-        count = {}
-        for layer in self.layers:
-            kind = SHORT.get(layer["kind"], layer["kind"])
-            count[kind] = count.get(kind, 0) + 1
-            yield f"{kind}{count[kind]}", layer
-
     def has_dropout(self):
         return any(layer["kind"] == "dropout" and layer["rate"] > 0 for layer in self.layers)
+
+
+def named(layers):
+    """Every layer with the name that its weights have."""
+    count = {}
+    for layer in layers:
+        kind = SHORT.get(layer["kind"], layer["kind"])
+        count[kind] = count.get(kind, 0) + 1
+        yield f"{kind}{count[kind]}", layer
 
 
 def read_safetensors(path):

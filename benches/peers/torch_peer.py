@@ -3,63 +3,9 @@
 import sys
 
 import torch
-from job import Job, pair, serve
-from torch import nn
+from job import Job, serve
 from torch.nn import functional
-
-
-class FourierFeatures(nn.Module):
-    """A linear layer that is not trained, then a scaled cosine."""
-
-    def __init__(self, features_in, features_out):
-        super().__init__()
-        self.linear = nn.Linear(features_in, features_out).requires_grad_(False)
-        self.scale = (2 / features_out) ** 0.5
-
-    def forward(self, x):
-        return self.scale * torch.cos(self.linear(x))
-
-
-def build(job, dropout):
-    """The network with the job's weights; without `dropout` all such layers let everything through."""
-    modules, shape, weights = [], (1, 28, 28), dict(job.weights)
-    for name, layer in job.named():
-        kind = layer["kind"]
-        if kind == "conv":
-            sizes = {key: pair(layer.get(word, default)) for key, word, default in CONV}
-            module = nn.Conv2d(shape[0], layer["out"], pair(layer["kernel"]), **sizes)
-        elif kind == "batch_norm":
-            norm = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
-            module = norm(shape[0], eps=layer["eps"], momentum=layer["momentum"])
-        elif kind == "relu":
-            module = nn.ReLU()
-        elif kind in ("max_pool", "avg_pool"):
-            pool = nn.MaxPool2d if kind == "max_pool" else nn.AvgPool2d
-            stride = pair(layer.get("stride", layer["kernel"]))
-            module = pool(pair(layer["kernel"]), stride=stride, padding=pair(layer.get("pad", 0)))
-        elif kind == "flatten":
-            module = nn.Flatten()
-        elif kind == "dense":
-            module = nn.Linear(shape[0], layer["out"])
-        elif kind == "fourier_features":
-            module = FourierFeatures(shape[0], layer["out"])
-        elif kind == "dropout":
-            module = nn.Dropout(layer["rate"] if dropout else 0.0)
-        else:
-            sys.exit(f"layer of unknown kind {kind}")
-        shape = tuple(module.eval()(torch.zeros(1, *shape)).shape[1:])
-        own = {key.split(".")[1]: weights.pop(key) for key in list(weights) if key.split(".")[0] == name}
-        state = {key: torch.from_numpy(value.copy()) for key, value in own.items()}
-        left = getattr(module, "linear", module).load_state_dict(state, strict=False)
-        if left.unexpected_keys or set(left.missing_keys) - {"num_batches_tracked"}:
-            sys.exit(f"{name}: {left}")
-        modules.append(module)
-    if weights:
-        sys.exit(f"weights of no layer: {sorted(weights)}")
-    return nn.Sequential(*modules).to(job.device).train()
-
-
-CONV = [("stride", "stride", 1), ("padding", "pad", 0), ("dilation", "dilation", 1)]
+from torch_network import build
 
 
 def criterion(loss):
@@ -89,7 +35,7 @@ class Training:
         self.job = job
         compiled, self.graph = variant != "eager", None
         on_cuda = job.device == "cuda"
-        network = build(job, dropout)
+        network = build(job.layers, job.weights, dropout).to(job.device).train()
         self.order = torch.arange(len(job.pixels), device=job.device)
         self.pixels = torch.from_numpy(job.pixels).to(job.device)
         self.labels = torch.from_numpy(job.labels).long().to(job.device)

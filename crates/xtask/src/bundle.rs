@@ -28,11 +28,12 @@ const DATA: [&str; 4] = [
 ];
 
 /// What goes along for comparison with other frameworks.
-const PEERS: [&str; 9] = [
+const PEERS: [&str; 10] = [
     "README.md",
     "requirements.txt",
     "run.py",
     "job.py",
+    "torch_network.py",
     "torch_peer.py",
     "jax_peer.py",
     "burn/Cargo.toml",
