@@ -36,6 +36,15 @@ pub enum Error {
         "no cache folder: neither XDG_CACHE_HOME nor a home folder is known; set XDG_CACHE_HOME, or pass --data-dir"
     )]
     NoCacheFolder,
+    /// The variable that makes the stand-in smaller holds something else.
+    #[error(
+        "{}={given}: expected how many images to train on and to test with, such as 200,100; at most 60000,10000",
+        crate::STAND_IN_VARIABLE
+    )]
+    StandInSize {
+        /// What it holds.
+        given: String,
+    },
 }
 
 /// What is wrong with one file.

@@ -15,6 +15,10 @@ use crate::verify;
 /// The environment variable that names a folder with the four official files.
 pub const DIRECTORY_VARIABLE: &str = "FASHION_MNIST_DIR";
 
+/// The environment variable that makes the stand-in smaller, for quick trials: how many images to train on and to test
+/// with, such as `200,100`.
+pub const STAND_IN_VARIABLE: &str = "SELVEDGE_STAND_IN";
+
 /// Where the data may come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Source {
@@ -38,6 +42,8 @@ pub struct Finder {
     pub allow_stand_in: bool,
     /// The folder `FASHION_MNIST_DIR` names.
     pub environment_directory: Option<PathBuf>,
+    /// What `SELVEDGE_STAND_IN` holds.
+    pub stand_in_size: Option<String>,
     /// Where downloads are kept.
     pub cache_directory: Option<PathBuf>,
     /// Which files are expected.
@@ -55,6 +61,9 @@ impl Finder {
             offline: false,
             allow_stand_in: true,
             environment_directory: env::var_os(DIRECTORY_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from),
+            stand_in_size: env::var_os(STAND_IN_VARIABLE)
+                .filter(|value| !value.is_empty())
+                .map(|value| value.to_string_lossy().into_owned()),
             cache_directory: cache_directory(),
             manifest: Manifest::official(),
             download: Download::official(),
@@ -64,16 +73,16 @@ impl Finder {
     /// Finds, verifies and decodes the data. `progress` hears of each piece of a download.
     ///
     /// # Errors
-    /// [`Error::Directory`] if a folder that was named explicitly lacks a file or holds a damaged one. The other
-    /// errors only if the stand-in is not allowed; otherwise they are logged as warnings, and their text is in
+    /// [`Error::Directory`] if a folder that was named explicitly lacks a file or holds a damaged one;
+    /// [`Error::StandInSize`] if the stand-in is used and cannot be of the size that was asked for. The other errors only if the stand-in is not allowed; otherwise they are logged as warnings, and their text is in
     /// [`Origin::StandIn`].
     pub fn find(&self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Dataset, Error> {
         match (&self.source, &self.environment_directory) {
-            (Source::Synthetic, _) => Ok(self.stand_in("asked for".to_owned())),
+            (Source::Synthetic, _) => self.stand_in("asked for".to_owned()),
             (Source::Directory(folder), _) => self.load_directory(folder, "--data-dir"),
             (Source::Auto, Some(folder)) => self.load_directory(folder, DIRECTORY_VARIABLE),
             (Source::Auto, None) => match self.load_cached(progress) {
-                Err(error) if self.allow_stand_in => Ok(self.stand_in(error.to_string())),
+                Err(error) if self.allow_stand_in => self.stand_in(error.to_string()),
                 result => result,
             },
         }
@@ -139,10 +148,25 @@ impl Finder {
         })
     }
 
-    fn stand_in(&self, reason: String) -> Dataset {
+    fn stand_in(&self, mut reason: String) -> Result<Dataset, Error> {
+        let all = [self.manifest.train_count, self.manifest.test_count];
+        let [train, test] = match &self.stand_in_size {
+            None => all,
+            Some(given) => {
+                let counts: Option<Vec<u32>> = given.split(',').map(|count| count.trim().parse().ok()).collect();
+                match counts.as_deref() {
+                    Some(&[train, test]) if (1..=all[0]).contains(&train) && (1..=all[1]).contains(&test) => {
+                        [train, test]
+                    }
+                    _ => return Err(Error::StandInSize { given: given.clone() }),
+                }
+            }
+        };
+        if [train, test] != all {
+            reason += &format!("; only {train} + {test} images ({STAND_IN_VARIABLE})");
+        }
         tracing::warn!("using the synthetic stand-in, not Fashion-MNIST: {reason}");
-        let (train, test) = (self.manifest.train_count, self.manifest.test_count);
-        Dataset { origin: Origin::StandIn { reason }, ..synthetic(train, test, STAND_IN_SEED) }
+        Ok(Dataset { origin: Origin::StandIn { reason }, ..synthetic(train, test, STAND_IN_SEED) })
     }
 }
 

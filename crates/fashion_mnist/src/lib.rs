@@ -39,7 +39,7 @@ mod verify;
 pub use dataset::{CLASSES, Dataset, DatasetName, Origin, PIXELS, SIDE, Split};
 pub use download::{Download, MIRRORS, Progress};
 pub use error::{DownloadError, Error, FileProblem, GzipError, IdxError, MirrorError, MirrorFailure};
-pub use find::{DIRECTORY_VARIABLE, Finder, Source};
+pub use find::{DIRECTORY_VARIABLE, Finder, STAND_IN_VARIABLE, Source};
 pub use manifest::{FileSpec, Manifest};
 pub use split::{SplitError, epoch_order, split_validation};
 pub use synthetic::{STAND_IN_SEED, synthetic};

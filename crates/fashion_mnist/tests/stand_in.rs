@@ -141,3 +141,16 @@ fn the_usual_settings() {
         assert!(cache.ends_with("selvedge/fashion-mnist"));
     }
 }
+
+#[test]
+fn the_stand_in_can_be_smaller_and_says_so() {
+    let fixture = Fixture::good();
+    let sized = |size: &str| Finder { stand_in_size: Some(size.to_owned()), ..fixture.finder(Source::Synthetic) };
+    let (data, warnings) = find(&sized("2, 1"));
+    assert_eq!((data.train.len(), data.test.len()), (2, 1));
+    assert!(warnings.iter().any(|w| w.contains("only 2 + 1 images (SELVEDGE_STAND_IN)")), "{warnings:?}");
+    for wrong in ["2", "2,1,1", "0,1", "2,0", "x,1", "-2,1", "2,1.5", "4,1", "2,3"] {
+        let error = sized(wrong).find(&mut |_| ()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("SELVEDGE_STAND_IN={wrong}: expected ")), "{error}");
+    }
+}

@@ -102,6 +102,7 @@ impl Fixture {
             offline: true,
             allow_stand_in: false,
             environment_directory: None,
+            stand_in_size: None,
             cache_directory: None,
             manifest: self.manifest.clone(),
             download: Download {
