@@ -17,7 +17,11 @@ fn devices() -> [Device; 2] {
 fn a_network_of_ten_lines_learns() {
     train::main().expect("the example runs");
     for device in devices() {
-        let right = pollster::block_on(train::train(&device)).expect("the example runs");
+        let curve = pollster::block_on(train::spiral(&device)).expect("the example runs");
+        let of_step = |step: usize| [0, 1].map(|i| curve[step][i] / train::POINTS as f32);
+        let ([begin, _], [end, right]) = (of_step(0), of_step(curve.len() - 1));
+        // Of three arms, at first: near ln 3.
+        assert!((0.7..2.0).contains(&begin) && end < 0.2 * begin, "the loss went from {begin} to {end} on {device:?}");
         assert!(right > 0.95, "{right} of the points are told right on {device:?}");
     }
 }
