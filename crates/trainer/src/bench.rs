@@ -19,14 +19,16 @@ use crate::bench::layers::Problem;
 use crate::bench::rows::{Bench, Timed, notes, roofline_json, roofline_lines, table};
 use crate::cli::DeviceArgs;
 use crate::files::{Existing, write_atomically};
-use crate::{console, kernel_filter};
+use crate::{console, kernel_filter, shader_files};
 use anyhow::Context;
+use kernels::Row;
 use serde_json::{Value, json};
 
 /// Times the chosen rows on the chosen problems and prints a table.
 pub async fn bench(device: &DeviceArgs, args: &KernelsBenchArgs) -> anyhow::Result<()> {
     let rows = kernel_filter::rows(&args.filters)?;
     let problems = problems(args)?;
+    warn(&rows);
     let mut bench = Bench::open(device, &args.timing).await?;
     let mut timed = Vec::new();
     for problem in &problems {
@@ -53,6 +55,7 @@ fn problems(args: &KernelsBenchArgs) -> anyhow::Result<Vec<Problem>> {
 pub async fn roofline(device: &DeviceArgs, args: &KernelsRooflineArgs) -> anyhow::Result<()> {
     let rows = kernel_filter::rows(&args.filters)?;
     let problems = layers::chosen(&args.layer)?;
+    warn(&rows);
     let mut bench = Bench::open(device, &args.timing).await?;
     let mut timed = Vec::new();
     for problem in problems.iter().filter(|problem| !args.layer.is_empty() || bench.affords(problem)) {
@@ -67,6 +70,13 @@ pub async fn roofline(device: &DeviceArgs, args: &KernelsRooflineArgs) -> anyhow
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     print(&bench, &timed, args.json)
+}
+
+/// Says whose files are not what is timed.
+fn warn(rows: &[&'static dyn Row]) {
+    for changed in shader_files::changed(rows) {
+        console::message(&format!("NOT TIMED: {}", changed.advice()));
+    }
 }
 
 /// Prints what was timed.

@@ -266,7 +266,7 @@ pub struct DataArgs {
     /// Never use the network
     #[arg(long, global = true)]
     pub offline: bool,
-    /// Use images drawn by code instead of Fashion-MNIST
+    /// Use images drawn by code instead of Fashion-MNIST; SELVEDGE_STAND_IN=200,100 draws so few to train and test with
     #[arg(long, global = true)]
     pub synthetic: bool,
     /// Never use images drawn by code: without Fashion-MNIST, end with exit code 4
@@ -462,6 +462,9 @@ pub struct ReportArgs {
     /// Test images to show feature maps of, counted from 0 [default: the first of four classes]
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     pub images: Vec<usize>,
+    /// Print what was written, and the figures of the runs, as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `reproduce`.
@@ -482,6 +485,9 @@ pub struct ReproduceArgs {
     /// Folder for the runs
     #[arg(long, value_name = "DIR", default_value = "runs/reproduce")]
     pub runs: PathBuf,
+    /// Print the table as JSON
+    #[arg(long)]
+    pub json: bool,
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
@@ -565,6 +571,9 @@ pub struct DumpArgs {
     /// File to write (safetensors)
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+    /// Print what was written as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `kernels list`.
@@ -790,20 +799,27 @@ pub enum UsageError {
         suggestion: Option<String>,
     },
     /// `--layer` is part of no layer's name.
-    #[error("--layer `{layer}`: no layer of a built-in recipe is called so{}", did_you_mean(.suggestion))]
+    #[error(
+        "--layer `{layer}`: no layer of a built-in recipe is called so{}; {known}",
+        did_you_mean(.suggestion)
+    )]
     UnknownLayer {
         /// What was asked for.
         layer: String,
         /// What is most similar.
         suggestion: Option<String>,
+        /// What there is.
+        known: String,
     },
     /// `--case` names no case of the chosen kernels.
-    #[error("--case `{case}`: the chosen kernels have no such case{}", did_you_mean(.suggestion))]
+    #[error("--case `{case}`: the chosen kernels have no such case{}; {known}", did_you_mean(.suggestion))]
     UnknownCase {
         /// What was asked for.
         case: String,
         /// What is most similar.
         suggestion: Option<String>,
+        /// What there is.
+        known: String,
     },
     /// Several kernels have this in their ids, where one is wanted.
     #[error("`{filter}` could be any of {ids}; name one")]

@@ -17,6 +17,7 @@ use crate::{kernels_watch, list, reproduce, sweep, weights};
 use anyhow::Context;
 use fashion_mnist::{CLASSES, Dataset};
 use pollster::block_on;
+use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -90,15 +91,23 @@ async fn train(cli: &Cli, args: &TrainArgs) -> anyhow::Result<()> {
 
 async fn report(cli: &Cli, args: &ReportArgs) -> anyhow::Result<()> {
     let runs = args.runs.iter().map(|path| report::Run::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let figures: Vec<Value> = runs
+        .iter()
+        .zip(&args.runs)
+        .map(|(run, folder)| json!({ "folder": folder, "recipe": run.recipe.name, "summary": run.summary }))
+        .collect();
     let device = device::open(&cli.device).await?;
     let mut progress = DownloadProgress::new(Display::detect(false));
     let mut progress = |update: fashion_mnist::Progress<'_>| progress.report(update);
     let mut library = Library::new(&cli.data, &mut progress);
     let (path, remarks) = report::report(&device, args, runs, &mut library).await?;
-    for remark in remarks {
-        console::message(&remark);
+    for remark in &remarks {
+        console::message(remark);
     }
-    Ok(console::print(&format!("report {}\n", path.display()))?)
+    Ok(console::print(&match args.json {
+        true => format!("{:#}\n", json!({ "report": path, "runs": figures, "remarks": remarks })),
+        false => format!("report {}\n", path.display()),
+    })?)
 }
 
 async fn eval(cli: &Cli, args: &EvalArgs) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! One batch in full, for comparison with other frameworks: input, labels, logits, loss, gradients.
 
 use crate::cli::{DumpArgs, SplitName};
+use crate::console;
 use crate::images::{Images, Visit};
 use crate::model::{Model, Pass};
 use crate::network::Network;
@@ -9,6 +10,7 @@ use crate::train::Partition;
 use crate::weights::{self, Tensor, Values};
 use fashion_mnist::Dataset;
 use reference::ops::BatchNormMode;
+use serde_json::{Value, json};
 use tape::{Device, Tape};
 
 /// Writes the batch that `args` name. BatchNorm normalises by the batch, dropout is off.
@@ -26,7 +28,7 @@ pub async fn dump(
         SplitName::Validation => (&dataset.train, partition.validation),
     };
     let range = args.range.within(args.split, order.len())?;
-    let order = &order[range];
+    let order = &order[range.clone()];
 
     let model = Model::new(device, network, values)?;
     let images = Images::upload(device, split, recipe.data.normalise)?;
@@ -58,5 +60,30 @@ pub async fn dump(
     }
     let metadata = [("recipe", recipe.name.as_str()), ("dataset", dataset.name.as_str())];
     weights::write(&args.out, &file, &metadata)?;
-    Ok(())
+    Ok(console::print(&match args.json {
+        true => {
+            let tensor = |tensor: &Tensor<'_>| -> Value {
+                let dtype = if matches!(tensor.values, Values::I64(_)) { "I64" } else { "F32" };
+                json!({ "name": tensor.name, "dtype": dtype, "dims": tensor.dims })
+            };
+            let dump = json!({
+                "file": args.out,
+                "recipe": recipe.name,
+                "dataset": dataset.name.as_str(),
+                "split": args.split.to_string(),
+                "images": [range.start, range.end],
+                "tensors": file.iter().map(tensor).collect::<Vec<_>>(),
+            });
+            format!("{dump:#}\n")
+        }
+        false => format!(
+            "{}: {} tensors, images {}..{} of the {} split, dataset {}\n",
+            args.out.display(),
+            file.len(),
+            range.start,
+            range.end,
+            args.split,
+            dataset.name
+        ),
+    })?)
 }

@@ -52,6 +52,11 @@ pub fn cases_of(row: &'static dyn Row, case: Option<&str>) -> Result<Vec<Case>, 
     }
 }
 
+/// The names of the cases that a row accepts.
+pub fn case_names(row: &'static dyn Row) -> Vec<String> {
+    cases_of(row, None).unwrap_or_default().into_iter().map(|case| case.name).collect()
+}
+
 /// Of the cases that a row accepts the one with the most work, or the one called `case`.
 pub fn case_of(row: &'static dyn Row, case: Option<&str>) -> Result<Case, UsageError> {
     let cases = cases_of(row, case)?;
@@ -98,7 +103,15 @@ pub fn with_cases(rows: &[&'static dyn Row], case: Option<&str>) -> Result<Vec<C
         let known: BTreeSet<String> = chosen.iter().flat_map(|c| &c.cases).map(|case| case.name.clone()).collect();
         if !known.contains(name) {
             let suggestion = most_similar(name, known.iter().map(String::as_str)).map(str::to_owned);
-            return Err(UsageError::UnknownCase { case: name.to_owned(), suggestion });
+            let known = match &chosen[..] {
+                [one] => {
+                    let names: Vec<&str> = one.cases.iter().map(|case| case.name.as_str()).collect();
+                    format!("there are {}", names.join(", "))
+                }
+                // Hundreds, of which most belong to other operations.
+                _ => "each operation has its own, `trainer kernels show ROW` lists them".to_owned(),
+            };
+            return Err(UsageError::UnknownCase { case: name.to_owned(), suggestion, known });
         }
         chosen.iter_mut().for_each(|chosen| chosen.cases.retain(|case| case.name == name));
         chosen.retain(|chosen| !chosen.cases.is_empty());
@@ -113,6 +126,10 @@ mod tests {
     fn ids(filters: &[&str]) -> Result<Vec<&'static str>, String> {
         let filters: Vec<String> = filters.iter().map(|filter| (*filter).to_owned()).collect();
         rows(&filters).map(|rows| rows.iter().map(|row| row.id()).collect()).map_err(|error| error.to_string())
+    }
+
+    fn one_row(name: &str) -> Vec<&'static dyn Row> {
+        vec![one(name).unwrap()]
     }
 
     #[test]
@@ -180,5 +197,10 @@ mod tests {
         assert_eq!((one.len(), one[0].op, one[0].cases.len()), (1, "relu", 1));
         let error = with_cases(&rows, Some(&format!("{name}x"))).unwrap_err();
         assert!(error.to_string().contains("did you mean"), "{error}");
+        // Nothing like it: all there are, where that is one operation's.
+        let error = with_cases(&one_row("relu.fwd.naive"), Some("nonsense")).unwrap_err().to_string();
+        assert!(error.contains("no such case; there are ") && error.contains(&format!(" {name},")), "{error}");
+        let error = with_cases(&rows, Some("nonsense")).unwrap_err().to_string();
+        assert!(error.ends_with("each operation has its own, `trainer kernels show ROW` lists them"), "{error}");
     }
 }

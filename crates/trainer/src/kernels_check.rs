@@ -4,6 +4,7 @@ use crate::cli::{DeviceArgs, KernelsCheckArgs};
 use crate::kernel_filter::{self, Chosen};
 use crate::kernels_list::reason;
 use crate::progress::{CheckProgress, Display};
+use crate::shader_files::{self, COMPILED_IN, Changed};
 use crate::{console, device};
 use kernels::check::{Agreement, Data, Failure, Fault, Problem, check_problem};
 use kernels::{Error, Gpu, Options, Row};
@@ -38,7 +39,8 @@ pub async fn check(device: &DeviceArgs, args: &KernelsCheckArgs) -> anyhow::Resu
     console::message(&format!("checking on {}", harness.gpu.info().name));
     let steps = chosen.iter().map(|chosen| chosen.cases.len()).sum::<usize>() * args.data().len();
     let progress = CheckProgress::new(Display::detect(false), steps as u64);
-    let mut report = Report { outcomes: Vec::new(), failures: Vec::new(), any_case: args.case.is_none() };
+    let (any_case, changed) = (args.case.is_none(), shader_files::changed(&rows));
+    let mut report = Report { outcomes: Vec::new(), failures: Vec::new(), any_case, changed };
     for chosen in &chosen {
         progress.begin(chosen.op, chosen.rows.len(), chosen.cases.len());
         harness.check(chosen, &mut report, &progress).await?;
@@ -192,6 +194,8 @@ struct Report {
     failures: Vec<Failure>,
     /// Whether all cases were to run, so that a row without one is a row without a test.
     any_case: bool,
+    /// Files that somebody may believe were checked.
+    changed: Vec<Changed>,
 }
 
 impl Report {
@@ -239,6 +243,10 @@ impl Report {
         for failure in &self.failures {
             text += &format!("\n{failure}\n  repeat: {}\n", repeat(failure, args));
         }
+        text += &format!("\nshaders: {COMPILED_IN}\n");
+        for changed in &self.changed {
+            text += &format!("NOT CHECKED: {}\n", changed.advice());
+        }
         text
     }
 
@@ -270,11 +278,15 @@ impl Report {
                 "repeat": repeat(failure, args),
             })
         };
+        let changed =
+            |changed: &Changed| json!({ "file": changed.file, "row": changed.row, "advice": changed.advice() });
         let report = json!({
             "adapter": device::describe_adapter(gpu.info()),
             "seed": args.seed,
             "data": args.data().into_iter().map(Data::name).collect::<Vec<_>>(),
             "checks": !args.no_checks,
+            "shaders": COMPILED_IN,
+            "changed_files": self.changed.iter().map(changed).collect::<Vec<_>>(),
             "rows": self.outcomes.iter().map(row).collect::<Vec<_>>(),
             "failures": self.failures.iter().map(failure).collect::<Vec<_>>(),
         });
@@ -319,7 +331,7 @@ mod tests {
     }
 
     fn report(outcomes: Vec<Outcome>) -> Report {
-        Report { outcomes, failures: Vec::new(), any_case: true }
+        Report { outcomes, failures: Vec::new(), any_case: true, changed: Vec::new() }
     }
 
     #[test]
@@ -355,5 +367,9 @@ mod tests {
         assert!(lines[4].contains("wrote outside of `y`, at word -1"), "{text}");
         let command = format!("kernels check {row} --case 3x5 --data reals --seed 4 --no-checks");
         assert!(lines[5].ends_with(&command), "{text}");
+        assert!(text.ends_with("\n\nshaders: compiled into this program\n"), "{text}");
+        report.changed.push(Changed { file: "shaders/mine.wgsl".to_owned(), row });
+        let last = report.text(&args).lines().last().unwrap_or_default().to_owned();
+        assert!(last.starts_with("NOT CHECKED: shaders/mine.wgsl ") && last.contains(&format!("watch {row} --once")));
     }
 }

@@ -1,5 +1,6 @@
 //! `trainer kernels list`.
 
+use crate::bench::layers::{self, Problem};
 use crate::cli::{DeviceArgs, KernelsListArgs};
 use crate::{console, kernel_filter};
 use kernels::{Error, Gpu, Options, Prefer, Row};
@@ -11,7 +12,8 @@ pub async fn list(device: &DeviceArgs, args: &KernelsListArgs) -> anyhow::Result
     let gpu = Gpu::open(&Options { wish: device.wish(), ..Options::default() }).await?;
     let here = |row: &dyn Row| gpu.supports(row).map_err(|error| reason(&error));
     let text = if args.json {
-        let rows: Vec<Value> = rows.iter().map(|row| entry(*row, here(*row))).collect();
+        let layers = layers::all()?;
+        let rows: Vec<Value> = rows.iter().map(|row| entry(*row, here(*row), &layers)).collect();
         format!("{:#}\n", json!({ "adapter": gpu.info().name, "rows": rows }))
     } else {
         let width = rows.iter().map(|row| row.id().len()).max().unwrap_or_default();
@@ -25,7 +27,7 @@ pub async fn list(device: &DeviceArgs, args: &KernelsListArgs) -> anyhow::Result
     Ok(console::print(&text)?)
 }
 
-fn entry(row: &dyn Row, here: Result<(), String>) -> Value {
+fn entry(row: &'static dyn Row, here: Result<(), String>, layers: &[Problem]) -> Value {
     json!({
         "row": row.id(),
         "operation": row.op(),
@@ -34,6 +36,8 @@ fn entry(row: &dyn Row, here: Result<(), String>) -> Value {
         "supported": here.is_ok(),
         "reason": here.err(),
         "shader": row.source().path,
+        "cases": kernel_filter::case_names(row),
+        "layers": layers::names(row, layers),
     })
 }
 

@@ -5,6 +5,7 @@ use crate::bench::layers;
 use crate::cli::{DeviceArgs, KernelsShowArgs};
 use crate::kernel_filter::work;
 use crate::network::thousands;
+use crate::shader_files::{self, COMPILED_IN, Changed};
 use crate::{console, kernel_filter};
 use kernels::check::{Data, Problem};
 use kernels::kernel::Launch;
@@ -29,7 +30,8 @@ pub async fn show(device: &DeviceArgs, args: &KernelsShowArgs) -> anyhow::Result
         true => None,
         false => Some(Placed::measure(device, row, &case).await?),
     };
-    let shown = Shown { row, case: &case, shader: &shader, launch: &launch, placed };
+    let (changed, names) = (shader_files::changed(&[row]), Names::of(row)?);
+    let shown = Shown { row, case: &case, shader: &shader, launch: &launch, placed, names, changed };
     Ok(console::print(&if args.json { format!("{:#}\n", shown.json()) } else { shown.text() })?)
 }
 
@@ -64,6 +66,23 @@ struct Shown<'a> {
     shader: &'a Shader,
     launch: &'a Launch,
     placed: Option<Placed>,
+    names: Names,
+    /// Files that are not what is shown.
+    changed: Vec<Changed>,
+}
+
+/// What else it could be shown for.
+struct Names {
+    /// For `--case`.
+    cases: Vec<String>,
+    /// For `--layer`.
+    layers: Vec<String>,
+}
+
+impl Names {
+    fn of(row: &'static dyn Row) -> anyhow::Result<Self> {
+        Ok(Self { cases: kernel_filter::case_names(row), layers: layers::names(row, &layers::all()?) })
+    }
 }
 
 impl Shown<'_> {
@@ -96,7 +115,7 @@ impl Shown<'_> {
     }
 
     fn text(&self) -> String {
-        let Self { row, case, shader, launch, placed } = self;
+        let Self { row, case, shader, launch, placed, names, changed } = self;
         let shared: Vec<&str> = row.shared().iter().map(|source| source.path).collect();
         let behind = if shared.is_empty() { String::new() } else { format!(", behind {}", shared.join(", ")) };
         let mut text = format!("{}: shaders/{}{behind}\n", row.id(), row.source().path);
@@ -158,13 +177,15 @@ impl Shown<'_> {
                 if least > *nanoseconds { " (above 100 %: something was counted or measured wrong)" } else { "" }
             );
         }
-        text += "\nThe shader as it is compiled:\n\n";
+        text += &format!("\n{}{}", listed("cases", &names.cases), listed("layers", &names.layers));
+        text += &changed.iter().map(|changed| format!("\nNOT SHOWN: {}\n", changed.advice())).collect::<String>();
+        text += &format!("\nThe shader as it is {COMPILED_IN}, behind its shared modules:\n\n");
         text += &numbered(&shader.text);
         text
     }
 
     fn json(&self) -> Value {
-        let Self { row, case, shader, launch, placed } = self;
+        let Self { row, case, shader, launch, placed, names, changed } = self;
         let stages = row.entries().into_iter().zip(&launch.grids).map(|(entry, grid)| {
             let resources = shader.resources(entry, row.overrides());
             let bindings = self.bindings(entry).into_iter().map(
@@ -210,6 +231,10 @@ impl Shown<'_> {
             "bytes": bytes,
             "intensity": flops as f64 / bytes as f64,
             "roofline": placed,
+            "cases": names.cases,
+            "layers": names.layers,
+            "shaders": COMPILED_IN,
+            "changed_files": changed.iter().map(|c| json!({ "file": c.file, "advice": c.advice() })).collect::<Vec<_>>(),
             "source": shader.text,
         })
     }
@@ -227,6 +252,21 @@ fn prefer(row: &dyn Row) -> &'static str {
         Prefer::Hardware => "on hardware",
         Prefer::Software => "on software adapters",
     }
+}
+
+/// Names, wrapped.
+fn listed(what: &str, names: &[String]) -> String {
+    let mut text = format!("{what}:");
+    let mut column = text.len();
+    for name in names {
+        if column + name.len() > 118 {
+            text += "\n   ";
+            column = 3;
+        }
+        text += &format!(" {name}");
+        column += 1 + name.len();
+    }
+    if names.is_empty() { format!("{what}: none\n") } else { text + "\n" }
 }
 
 /// Lines with their numbers, as they stand in messages about the composed text.

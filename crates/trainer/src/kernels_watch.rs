@@ -5,6 +5,7 @@ use crate::cli::{DeviceArgs, KernelsWatchArgs, UsageError};
 use crate::console;
 use crate::kernel_filter::{self, work};
 use crate::kernels_check::ChecksFailed;
+use crate::shader_files::{self, COMPILED_IN};
 use anyhow::Context;
 use kernels::check::{Agreement, Data, Failure, Fault, Problem, check_problem};
 use kernels::measure::{MeasureError, Measured, Settings, measure};
@@ -14,7 +15,7 @@ use reference::cases::Case;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -29,6 +30,9 @@ const SETTINGS: Settings =
 /// Checks and times a row, again at every save of its files.
 pub async fn watch(device: &DeviceArgs, args: &KernelsWatchArgs) -> anyhow::Result<()> {
     let row = kernel_filter::one(&args.row)?;
+    // A wrong name is told before a file or a device is looked for.
+    kernel_filter::cases_of(row, args.case.as_deref())?;
+    args.layer.as_deref().map(|layer| layers::for_row(row, Some(layer))).transpose()?;
     let files = Files::find(row, args.file.as_deref())?;
     let mut texts = files.read()?;
     let mut stamps = files.stamps();
@@ -43,7 +47,11 @@ pub async fn watch(device: &DeviceArgs, args: &KernelsWatchArgs) -> anyhow::Resu
         // The verdict does not wait for the times.
         if let (Ok((_, agreement)), false) = (&judged, args.json) {
             let verdict = verdict(agreement, desk.cases.len(), before.as_ref());
-            console::print(&format!("{}{verdict}  ({:.2} s)\n", head(row, save), begin.elapsed().as_secs_f64()))?;
+            console::print(&format!(
+                "{}{verdict}  ({:.2} s)\n",
+                head(row, save, &files),
+                begin.elapsed().as_secs_f64()
+            ))?;
         }
         let said = judged.is_ok();
         let outcome = match judged {
@@ -51,7 +59,7 @@ pub async fn watch(device: &DeviceArgs, args: &KernelsWatchArgs) -> anyhow::Resu
             Err(outcome) => outcome,
         };
         let case = desk.timed_case().name.as_str();
-        let round = Round { save, took: begin.elapsed(), row, case, outcome: &outcome, before };
+        let round = Round { save, took: begin.elapsed(), row, files: &files, case, outcome: &outcome, before };
         console::print(&match args.json {
             true => format!("{}\n", round.json()),
             false => round.text(said),
@@ -79,8 +87,7 @@ impl Files {
     /// Looks for the checkout from the current folder upwards. `own` stands in for the row's own file.
     fn find(row: &dyn Row, own: Option<&Path>) -> anyhow::Result<Self> {
         let path = row.source().path;
-        let here = env::current_dir().context("cannot tell the current folder")?;
-        let folder = here.ancestors().map(|folder| folder.join("shaders")).find(|folder| folder.join(path).is_file());
+        let folder = shader_files::folder(row);
         let Some(own) = own.map(Path::to_owned).or_else(|| Some(folder.as_ref()?.join(path))) else {
             return Err(UsageError::NoShader { path }.into());
         };
@@ -93,8 +100,21 @@ impl Files {
     }
 
     fn names(&self) -> Vec<String> {
-        let here = env::current_dir().unwrap_or_default();
-        self.0.iter().map(|(_, path)| path.strip_prefix(&here).unwrap_or(path).display().to_string()).collect()
+        self.0.iter().map(|(_, path)| shader_files::from_here(path)).collect()
+    }
+
+    /// The row's own file.
+    fn own(&self) -> String {
+        self.names().into_iter().next().unwrap_or_default()
+    }
+
+    /// Where each shared module of the row comes from.
+    fn shared(&self, row: &dyn Row) -> Value {
+        let files: Vec<_> = self.0.iter().map(|(module, _)| *module).zip(self.names()).collect();
+        let from = |path: &str| files.iter().find(|(module, _)| *module == path).map(|(_, file)| file.clone());
+        let shared = row.shared().iter().map(|module| module.path);
+        let named = |path: &str| json!({ "module": path, "file": from(path).as_deref().unwrap_or(COMPILED_IN) });
+        shared.map(named).collect()
     }
 
     fn read(&self) -> anyhow::Result<Vec<(&'static str, String)>> {
@@ -328,6 +348,7 @@ struct Round<'a> {
     save: u64,
     took: Duration,
     row: &'static dyn Row,
+    files: &'a Files,
     case: &'a str,
     outcome: &'a Outcome,
     before: Option<Numbers>,
@@ -336,8 +357,8 @@ struct Round<'a> {
 impl Round<'_> {
     /// What there is to say, after the verdict if that was `said` before.
     fn text(&self, said: bool) -> String {
-        let Self { save, row, case, outcome, before, .. } = self;
-        let mut text = if said { String::new() } else { head(*row, *save) };
+        let Self { save, row, files, case, outcome, before, .. } = self;
+        let mut text = if said { String::new() } else { head(*row, *save, files) };
         let (what, message) = match outcome {
             Outcome::Right(now) => return text + &now.text(case, before.as_ref()),
             Outcome::Refused(error) => ("does not compile:", error),
@@ -352,7 +373,7 @@ impl Round<'_> {
     }
 
     fn json(&self) -> Value {
-        let Self { save, took, row, case, outcome, before } = self;
+        let Self { save, took, row, files, case, outcome, before } = self;
         let (verdict, message, numbers) = match outcome {
             Outcome::Refused(error) => ("refused", Some(error), None),
             Outcome::Wrong(fault) => ("wrong", Some(fault), None),
@@ -360,6 +381,8 @@ impl Round<'_> {
         };
         json!({
             "row": row.id(),
+            "shader": files.own(),
+            "shared": files.shared(*row),
             "save": save - 1,
             "seconds": took.as_secs_f64(),
             "verdict": verdict,
@@ -384,8 +407,10 @@ impl Numbers {
         let against = |what: &str, other: f64| {
             format!("  against  {what}: {}, this takes {:.2} of that\n", duration(other), time.p50 / other)
         };
-        text += &naive.map(|other| against("naive, timed at the start", other)).unwrap_or_default();
-        text += &best.map(|(id, other)| against(&format!("{id}, which is chosen here"), other)).unwrap_or_default();
+        text += &naive.map(|other| against("naive as compiled in, timed at the start", other)).unwrap_or_default();
+        text += &best
+            .map(|(id, other)| against(&format!("{id} as compiled in, which is chosen here"), other))
+            .unwrap_or_default();
         text += &format!("  rate     {} GFLOP/s, {} GB/s", rate(*gflops), rate(*gigabytes));
         if let Some([peak, bandwidth, share]) = roofline {
             let wrong = if *share > 1.0 { "; above 100 %, so something is counted or measured wrong" } else { "" };
@@ -436,9 +461,9 @@ fn rate(rate: f64) -> String {
     if rate < 0.1 { format!("{rate:.1e}") } else { format!("{rate:.2}") }
 }
 
-fn head(row: &dyn Row, save: u64) -> String {
+fn head(row: &dyn Row, save: u64, files: &Files) -> String {
     let what = if save == 1 { "as it is".to_owned() } else { format!("save {}", save - 1) };
-    format!("\n{}, {what}\n", row.id())
+    format!("\n{}, {what} in {}\n", row.id(), files.own())
 }
 
 fn verdict(agreement: &Agreement, cases: usize, before: Option<&Numbers>) -> String {

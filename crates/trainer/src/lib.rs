@@ -42,6 +42,7 @@ pub mod report;
 mod reproduce;
 pub mod run;
 pub mod run_folder;
+mod shader_files;
 mod similar;
 pub mod step;
 pub mod summary;

@@ -14,6 +14,7 @@ use crate::similar::most_similar;
 use crate::summary::Adapter;
 use figures::Row;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,9 +47,9 @@ pub fn reproduce(cli: &Cli, args: &ReproduceArgs) -> anyhow::Result<()> {
         if docs.is_dir() { docs.to_owned() } else { PathBuf::from("results") }
     });
     let name = file_name(&adapter.name) + if cli.data.synthetic { "-synthetic" } else { "" };
-    let (json, markdown) = (out.join(format!("{name}.json")), out.join(format!("{name}.md")));
+    let (file, page) = (out.join(format!("{name}.json")), out.join(format!("{name}.md")));
     fs::create_dir_all(&out).map_err(|error| BatchError::Io { path: out.clone(), error })?;
-    let mut results = load(&json)?.unwrap_or(Results { adapter: adapter.clone(), rows: BTreeMap::new() });
+    let mut results = load(&file)?.unwrap_or(Results { adapter: adapter.clone(), rows: BTreeMap::new() });
     results.adapter = adapter;
     let mut outcomes = Vec::new();
     for built_in in rows {
@@ -69,14 +70,17 @@ pub fn reproduce(cli: &Cli, args: &ReproduceArgs) -> anyhow::Result<()> {
             let step = step_seconds(cli, &runs[0]);
             results.rows.insert(recipe.name.clone(), Row::new(built_in.report, &recipe, scale, &summaries, step));
             let text = serde_json::to_string_pretty(&results)? + "\n";
-            for (path, text) in [(&json, &text), (&markdown, &markdown::page(&results))] {
+            for (path, text) in [(&file, &text), (&page, &markdown::page(&results))] {
                 write_atomically(path, text.as_bytes(), Existing::Replace)
                     .map_err(|error| BatchError::Io { path: path.clone(), error })?;
             }
         }
         outcomes.extend(made);
     }
-    console::print(&format!("{}\nwritten to {}\n", markdown::table(&results), markdown.display()))?;
+    console::print(&match args.json {
+        true => format!("{:#}\n", json!({ "written": [file, page], "results": results })),
+        false => format!("{}\nwritten to {}\n", markdown::table(&results), page.display()),
+    })?;
     Ok(batch::all_finished(&outcomes)?)
 }
 

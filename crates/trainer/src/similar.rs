@@ -1,10 +1,13 @@
 //! "Did you mean …?" for names that do not exist.
 
-/// The candidate that takes the fewest edits, if they are few.
+/// The candidate that takes the fewest edits, if they are few: two at most, and less than half of the name.
 pub fn most_similar<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     let candidates = candidates.into_iter().map(|candidate| (edits(&name, candidate), candidate));
-    candidates.min().filter(|&(edits, _)| edits <= 2).map(|(_, candidate)| candidate)
+    candidates
+        .min()
+        .filter(|&(edits, _)| edits <= 2 && 2 * edits < name.chars().count())
+        .map(|(_, candidate)| candidate)
 }
 
 /// Levenshtein distance.
@@ -42,6 +45,8 @@ mod tests {
         assert_eq!(most_similar("Conv2D.fwd.tilde", names), Some("conv2d.fwd.tiled"));
         assert_eq!(most_similar("conv2.fwd", names), Some("conv2d.fwd"));
         assert_eq!(most_similar("pooling", names), None);
+        assert_eq!(most_similar("foo", ["row"]), None);
+        assert_eq!(most_similar("foo", ["fo", "row"]), Some("fo"));
         assert_eq!(most_similar("x", []), None);
     }
 }

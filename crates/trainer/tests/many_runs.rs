@@ -6,8 +6,9 @@ mod common;
 use common::Desk;
 use serde_json::Value;
 use std::fs;
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 const TINY: &str = r#"
 name = "tiny"
@@ -74,27 +75,52 @@ fn a_sweep_is_made_once_and_a_failed_run_stops_nothing() {
     assert!(String::from_utf8(desk.read("runs/sweep-rates/sweep.md")).unwrap().contains("chosen by validation: tiny "));
 }
 
+/// A program that is killed if the test ends before it, and with it the run it has started.
+struct Stopped(Child);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            // A run is in a process group of its own.
+            let script = "pkill -KILL -P $0; kill -KILL $0";
+            let _ = Command::new("sh").args(["-c", script, &self.0.id().to_string()]).status();
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// What `look` finds, asked again and again for so long and no longer.
+#[track_caller]
+fn within_a_minute<T>(otherwise: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(60) {
+        if let Some(found) = look() {
+            return found;
+        }
+        sleep(Duration::from_millis(20));
+    }
+    panic!("{otherwise} within a minute")
+}
+
 /// Whoever stops a sweep stops the run under way, too, and neither twice nor half.
 #[cfg(unix)]
 #[test]
 fn a_signal_reaches_the_run_under_way() {
     let desk = desk();
     fs::write(desk.path("tiny.toml"), TINY.replace("epochs = 2", "epochs = 1000000")).unwrap();
-    let mut sweep = desk.start(&format!("sweep grid.toml {WHERE}"));
+    // Nobody reads what it says, and a full pipe would stop it.
+    let mut sweep = desk.command(&format!("sweep grid.toml --quiet {WHERE}"));
+    let mut sweep = Stopped(sweep.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     let runs = desk.path("runs/sweep-rates");
     let begun = || {
         let mut folders = fs::read_dir(&runs).into_iter().flatten().flatten().map(|entry| entry.path());
         folders.find(|folder| folder.join("metrics.jsonl").metadata().is_ok_and(|file| file.len() > 0))
     };
-    let run = loop {
-        match begun() {
-            Some(run) => break run,
-            None => std::thread::sleep(Duration::from_millis(20)),
-        }
-    };
-    let id = sweep.id().to_string();
+    let run = within_a_minute("no run has begun", begun);
+    let id = sweep.0.id().to_string();
     assert!(Command::new("sh").args(["-c", "kill -TERM $0", &id]).status().unwrap().success());
-    assert_eq!(sweep.wait().unwrap().code(), Some(143));
+    let status = within_a_minute("the sweep goes on after SIGTERM", || sweep.0.try_wait().unwrap());
+    assert_eq!(status.code(), Some(143));
     let lock = fs::File::open(run.join(".lock")).unwrap();
     assert!(lock.try_lock().is_ok(), "the run goes on by itself");
     assert!(run.join("checkpoints/last.safetensors").is_file());
@@ -143,7 +169,12 @@ fn a_row_is_reproduced_and_others_are_kept() {
     let mut others = results.clone();
     others["rows"]["one-conv"] = row.clone();
     fs::write(desk.path("tables/reference-synthetic.json"), others.to_string()).unwrap();
-    desk.trainer(&line).ends(0).says("is finished");
+    let printed = desk.trainer(&format!("{line} --json")).ends(0).says("is finished").json();
+    assert_eq!(printed["results"], others);
+    assert_eq!(
+        printed["written"],
+        serde_json::json!(["tables/reference-synthetic.json", "tables/reference-synthetic.md"])
+    );
     assert_eq!(json(&desk, "tables/reference-synthetic.json"), others);
     let page = String::from_utf8(desk.read("tables/reference-synthetic.md")).unwrap();
     assert!(page.contains("### one-conv\n") && page.contains("### svm-linear\n"), "{page}");
@@ -176,6 +207,37 @@ fn events_are_lines_of_json() {
     let end = events.last().unwrap();
     assert_eq!(end["summary"]["steps"], 4);
     assert!(!ran.stderr.contains("epoch"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_was_written_is_printed_as_json() {
+    let desk = desk();
+    let small = [("SELVEDGE_STAND_IN", "120,40")];
+    desk.trainer_with(&format!("train tiny.toml --out run --no-report {WHERE}"), &small).ends(0);
+    let report = desk.trainer_with("report run --json --device reference", &small).ends(0).json();
+    assert_eq!((&report["report"], &report["runs"][0]["recipe"]), (&"run/report.html".into(), &"tiny".into()));
+    assert_eq!(report["runs"][0]["summary"], json(&desk, "run/summary.json"));
+    assert_eq!(
+        (&report["runs"][0]["summary"]["test"]["images"], &report["remarks"]),
+        (&40.into(), &serde_json::json!([]))
+    );
+    assert!(desk.path("run/report.html").is_file());
+
+    let line = format!("dump tiny.toml --weights run/model.safetensors --range 3..8 --out d {WHERE}");
+    let dump = desk.trainer_with(&format!("{line} --json"), &small).ends(0).json();
+    assert_eq!((&dump["file"], &dump["split"], &dump["dataset"]), (&"d".into(), &"test".into(), &"synthetic".into()));
+    assert_eq!(dump["images"], serde_json::json!([3, 8]));
+    let written = desk.read("d");
+    let written = safetensors::SafeTensors::deserialize(&written).unwrap();
+    let listed = dump["tensors"].as_array().unwrap();
+    assert_eq!(listed.len(), written.len());
+    for tensor in listed {
+        let there = written.tensor(tensor["name"].as_str().unwrap()).unwrap();
+        assert_eq!(tensor["dims"], serde_json::json!(there.shape()), "{tensor}");
+        assert_eq!(tensor["dtype"], format!("{:?}", there.dtype()), "{tensor}");
+    }
+    let said = desk.trainer_with(&line, &small).ends(0).stdout;
+    assert_eq!(said, "d: 6 tensors, images 3..8 of the test split, dataset synthetic\n");
 }
 
 #[test]

@@ -108,6 +108,9 @@ pub struct KernelsTuneArgs {
     /// How to time.
     #[command(flatten)]
     pub timing: TimingArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `kernels report`.
@@ -125,6 +128,9 @@ pub struct KernelsReportArgs {
     /// How to time.
     #[command(flatten)]
     pub timing: TimingArgs,
+    /// Print JSON; the page is written where --out names a file or folder, too
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `kernels course`.

@@ -19,10 +19,9 @@ use super::layers::{self, Problem};
 use super::rows::{Bench, SOFTWARE, Timed, roofline_json};
 use super::steps;
 use super::table::{Table, short};
-use crate::cli::{DeviceArgs, UsageError};
+use crate::cli::DeviceArgs;
 use crate::files::{Existing, write_atomically};
 use crate::recipe::Recipe;
-use crate::similar::most_similar;
 use crate::summary::Adapter;
 use crate::{console, kernel_filter};
 use anyhow::Context;
@@ -171,10 +170,10 @@ impl Wanted {
     }
 
     fn add_launch(&mut self, layers: &[Problem], launch: &Launch) -> anyhow::Result<()> {
-        let layer = layers.iter().find(|layer| layer.name == launch.problem).ok_or_else(|| {
-            let suggestion = most_similar(&launch.problem, layers.iter().map(|layer| layer.name.as_str()));
-            UsageError::UnknownLayer { layer: launch.problem.clone(), suggestion: suggestion.map(str::to_owned) }
-        })?;
+        let layer = layers
+            .iter()
+            .find(|layer| layer.name == launch.problem)
+            .ok_or_else(|| layers::unknown(layers, &launch.problem))?;
         let row = kernel_filter::one(&launch.row)?;
         anyhow::ensure!(row.id() == launch.row, "`{}` is no whole name, did you mean `{}`?", launch.row, row.id());
         anyhow::ensure!(row.op() == layer.op.name(), "{} is no {}", launch.problem, row.op());

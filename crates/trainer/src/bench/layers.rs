@@ -162,12 +162,34 @@ pub fn all() -> anyhow::Result<Vec<Problem>> {
 pub fn chosen(parts: &[String]) -> anyhow::Result<Vec<Problem>> {
     let mut all = all()?;
     if let Some(part) = parts.iter().find(|part| !all.iter().any(|problem| problem.is_called(part))) {
-        let names = all.iter().flat_map(|problem| problem.aliases.iter().chain([&problem.name]));
-        let suggestion = most_similar(part, names.map(String::as_str)).map(str::to_owned);
-        return Err(UsageError::UnknownLayer { layer: part.clone(), suggestion }.into());
+        return Err(unknown(&all, part).into());
     }
     all.retain(|problem| parts.is_empty() || parts.iter().any(|part| problem.is_called(part)));
     Ok(all)
+}
+
+/// What to say about a name that no layer has.
+pub fn unknown(all: &[Problem], name: &str) -> UsageError {
+    let names = all.iter().flat_map(|problem| problem.aliases.iter().chain([&problem.name]));
+    let suggestion = most_similar(name, names.clone().map(String::as_str)).map(str::to_owned);
+    // A recipe's name stands in front. Of all recipes together there are hundreds.
+    let recipe = BUILT_IN.iter().map(|built_in| format!("{}-", built_in.name));
+    let recipe = recipe.filter(|recipe| name.starts_with(recipe.as_str())).max_by_key(String::len);
+    let known = match recipe {
+        Some(recipe) => {
+            let names: Vec<&str> = names.map(String::as_str).filter(|name| name.starts_with(&recipe)).collect();
+            format!("there are {}", names.join(", "))
+        }
+        None => "layers are called <RECIPE>-<LAYER>, such as depth2-conv2; `trainer kernels show ROW` lists a kernel's"
+            .to_owned(),
+    };
+    UsageError::UnknownLayer { layer: name.to_owned(), suggestion, known }
+}
+
+/// The names of those layers that a row accepts, each the one it is timed under.
+pub fn names(row: &dyn Row, layers: &[Problem]) -> Vec<String> {
+    let fits = |layer: &&Problem| layer.op.name() == row.op() && row.accepts(&*layer.op).is_ok();
+    layers.iter().filter(fits).map(|layer| layer.name.clone()).collect()
 }
 
 /// A layer for a row, as a case: of those called `name` the one with the most work that the row accepts. Without a name,
@@ -181,7 +203,10 @@ pub fn for_row(row: &dyn Row, name: Option<&str>) -> anyhow::Result<Option<Case>
     let refusal = problems.iter().find_map(|problem| row.accepts(&*problem.op).err());
     problems.retain(|problem| row.accepts(&*problem.op).is_ok());
     if let (Some(name), true) = (name, problems.is_empty()) {
-        let reason = refusal.map_or_else(|| format!("{name} is no layer of its operation"), |error| error.to_string());
+        let reason = refusal.map_or_else(
+            || format!("{name} is a layer of another operation; `trainer kernels show {}` lists its own", row.id()),
+            |error| error.to_string(),
+        );
         return Err(UsageError::NoCase { row: row.id(), reason }.into());
     }
     if name.is_none() && problems.iter().any(|problem| problem.is_called(USUAL)) {
@@ -256,7 +281,10 @@ mod tests {
         assert_eq!(names(&["depth3-conv2"]).unwrap(), names(&["depth2-conv2"]).unwrap());
         assert_eq!(names(&[]).unwrap().len(), all().unwrap().len());
         let error = names(&["depth2-conf2"]).unwrap_err().to_string();
-        assert!(error.contains("did you mean `depth2-conv2`?"), "{error}");
+        assert!(error.contains("did you mean `depth2-conv2`?") && error.contains(" depth2-fc1,"), "{error}");
+        assert!(!error.contains("lenet5-"), "{error}");
+        let error = names(&["nonsense"]).unwrap_err().to_string();
+        assert!(error.contains("; layers are called <RECIPE>-<LAYER>, such as depth2-conv2; "), "{error}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::args::KernelsReportArgs;
 use super::layers::{self, Problem};
-use super::rows::{Bench, Timed, notes, table};
+use super::rows::{Bench, Timed, notes, roofline_json, table};
 use super::steps::{self, StepTimes};
 use super::table::{Table, short};
 use crate::cli::DeviceArgs;
@@ -11,6 +11,7 @@ use crate::files::{Existing, write_atomically};
 use crate::recipe::{BUILT_IN, Recipe};
 use anyhow::Context;
 use kernels::Row;
+use serde_json::json;
 
 /// Times everything and writes the page.
 pub async fn report(device: &DeviceArgs, args: &KernelsReportArgs) -> anyhow::Result<()> {
@@ -36,16 +37,27 @@ pub async fn report(device: &DeviceArgs, args: &KernelsReportArgs) -> anyhow::Re
     }
     bench.conclude(&mut timed).await?;
     let page = page(&bench, &times, &timed, &problems, &left_out);
-    if args.out.as_os_str() == "-" {
-        return Ok(console::print(&page)?);
-    }
     let path = match args.out.is_dir() {
         true => args.out.join(format!("bench-{}.md", slug(&bench.gpu.info().name))),
         false => args.out.clone(),
     };
-    write_atomically(&path, page.as_bytes(), Existing::Replace)
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(console::print(&format!("{}\n", path.display()))?)
+    let written = (path.as_os_str() != "-").then_some(path);
+    if let Some(path) = &written {
+        write_atomically(path, page.as_bytes(), Existing::Replace)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if args.json {
+        let report = json!({
+            "environment": bench.environment().json(),
+            "roofline": roofline_json(&bench.roofline),
+            "steps": times.iter().map(StepTimes::json).collect::<Vec<_>>(),
+            "rows": timed.iter().map(Timed::json).collect::<Vec<_>>(),
+            "left_out": left_out.iter().map(|problem| problem.name.as_str()).collect::<Vec<_>>(),
+            "written": written,
+        });
+        return Ok(console::print(&format!("{report:#}\n"))?);
+    }
+    Ok(console::print(&written.map_or(page, |path| format!("{}\n", path.display())))?)
 }
 
 fn page(bench: &Bench, steps: &[StepTimes], timed: &[Timed], problems: &[Problem], left_out: &[Problem]) -> String {

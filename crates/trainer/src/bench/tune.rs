@@ -12,6 +12,8 @@ use kernels::check::{self, Data};
 use kernels::tuned::{Among, Choice, Tuned, problem};
 use kernels::{Measured, Row};
 use reference::{Direction, Operation};
+use serde_json::json;
+use std::path::PathBuf;
 
 /// Times the rows that may stand in for one another, prints what was chosen, writes the table.
 pub async fn tune(device: &DeviceArgs, args: &KernelsTuneArgs) -> anyhow::Result<()> {
@@ -22,6 +24,7 @@ pub async fn tune(device: &DeviceArgs, args: &KernelsTuneArgs) -> anyhow::Result
     let bench = Bench::open(device, &args.timing).await?;
     let among = if args.any_order { Among::AnyOrder } else { Among::SameOrder };
     let mut choices = Vec::new();
+    let mut listed = Vec::new();
     let mut table = Table::new(&["problem", "row", "instead of", ">ms", ">was", ">gain"]);
     for layer in &problems {
         let op = &*layer.op;
@@ -50,6 +53,15 @@ pub async fn tune(device: &DeviceArgs, args: &KernelsTuneArgs) -> anyhow::Result
                 // Few digits: a table that is made again should change where something changed.
                 let gain = (100.0 * was / is).round() / 100.0;
                 choices.push(Choice { problem: problem(op), row: row.id().to_owned(), gain });
+                listed.push(json!({
+                    "problem": layer.name,
+                    "operation": problem(op),
+                    "row": row.id(),
+                    "instead_of": usual.id(),
+                    "nanoseconds": is,
+                    "instead_of_nanoseconds": was,
+                    "gain": gain,
+                }));
                 let [was, is] = [was, is].map(|nanoseconds| short(nanoseconds / 1e6));
                 table.row([layer.name.clone(), row.id().to_owned(), usual.id().to_owned(), is, was, short(gain)]);
             }
@@ -58,10 +70,23 @@ pub async fn tune(device: &DeviceArgs, args: &KernelsTuneArgs) -> anyhow::Result
     let environment = bench.environment();
     let adapter = format!("{}; {}", environment.adapter.name, environment.adapter.driver);
     let tuned = Tuned::new(environment.class, adapter, among, choices)?;
-    if let Some(path) = &args.out {
-        let path = &if path.is_dir() { path.join(format!("{}.toml", environment.class)) } else { path.clone() };
+    let in_folder = |path: &PathBuf| match path.is_dir() {
+        true => path.join(format!("{}.toml", environment.class)),
+        false => path.clone(),
+    };
+    let written = args.out.as_ref().map(in_folder);
+    if let Some(path) = &written {
         write_atomically(path, tuned.to_toml()?.as_bytes(), Existing::Replace)
             .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if args.json {
+        let report = json!({
+            "environment": environment.json(),
+            "among": tuned.among,
+            "choices": listed,
+            "written": written,
+        });
+        return Ok(console::print(&format!("{report:#}\n"))?);
     }
     let text = match table.is_empty() {
         true => "what is launched without a table is the fastest everywhere, or as fast as can be told\n".to_owned(),
