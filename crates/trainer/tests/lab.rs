@@ -1,16 +1,14 @@
-//! The commands for people who write kernels: `kernels show` and `watch`, `doctor`, `completions`; and every example that help and
-//! README give. Most of it needs a GPU adapter, and fails without one.
+//! The commands for people who write kernels: `kernels show`, `check` and `watch`, `doctor`, `completions`. Most of it needs a GPU
+//! adapter, and fails without one.
 #![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
-use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use std::{fs, thread};
-use trainer::cli::Cli;
 
 /// An environment in which no driver is found.
 const NO_ADAPTER: &[(&str, &str)] =
@@ -134,6 +132,8 @@ fn every_save_of_a_watched_kernel_is_judged() {
 
     let first = watching.next();
     assert_eq!((&first["verdict"], &first["save"], &first["last_right"]), (&"right".into(), &0.into(), &Value::Null));
+    let module = serde_json::json!([{ "module": "shared/grid.wgsl", "file": "compiled into this program" }]);
+    assert_eq!((&first["shader"], &first["shared"]), (&"mine.wgsl".into(), &module), "{first}");
     assert_eq!((&first["numbers"]["worst"], &first["timed_case"]), (&0.0.into(), &"plain-1031".into()));
     for time in ["naive_nanoseconds", "chosen_nanoseconds"] {
         assert!(first["numbers"][time].as_f64().unwrap() > 0.0, "{first}");
@@ -176,9 +176,93 @@ fn every_save_of_a_watched_kernel_is_judged() {
         String::from_utf8(output.stdout).unwrap()
     };
     let text = once(right.clone(), 0);
-    assert!(text.contains("right    on 1 case:") && text.contains("against  naive, timed at the start: "), "{text}");
+    assert!(text.starts_with("\nrelu.fwd.naive, as it is in mine.wgsl\n"), "{text}");
+    assert!(
+        text.contains("right    on 1 case:") && text.contains("against  naive as compiled in, timed at the start: "),
+        "{text}"
+    );
     assert!(once(altered("x[i], 0.0", "x[i], 0.5"), 1).contains("WRONG:"));
     assert!(once("fn".to_owned(), 1).contains("does not compile:"));
+}
+
+/// In a checkout whose file says otherwise, nobody may believe that it was checked.
+#[test]
+fn a_shader_that_is_not_the_compiled_one_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("shaders/relu")).unwrap();
+    let file = folder.path().join("shaders/relu/fwd_naive.wgsl");
+    let text = fs::read_to_string(checkout().join("shaders/relu/fwd_naive.wgsl")).unwrap();
+    let line = "kernels check relu.fwd.naive --case plain-1 --data reals";
+    let said = |line: &str| {
+        let output = command(folder.path(), line).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    fs::write(&file, &text).unwrap();
+    assert!(said(line).ends_with("\n\nshaders: compiled into this program\n"));
+    fs::write(&file, text.replace("x[i], 0.0", "x[i], 0.5")).unwrap();
+    let checked = said(line);
+    let advice = "NOT CHECKED: shaders/relu/fwd_naive.wgsl differs from the shader compiled into this program";
+    assert!(checked.contains(advice) && checked.contains("`trainer kernels watch relu.fwd.naive --once`"), "{checked}");
+    let report: Value = serde_json::from_str(&said(&format!("{line} --json"))).unwrap();
+    assert_eq!(report["shaders"], "compiled into this program");
+    assert_eq!(report["changed_files"][0]["file"], "shaders/relu/fwd_naive.wgsl", "{report}");
+    let shown = said("kernels show relu.fwd.naive --static-only");
+    assert!(shown.contains("NOT SHOWN: shaders/relu/fwd_naive.wgsl") && !shown.contains("x[i], 0.5"), "{shown}");
+}
+
+#[test]
+fn cases_and_layers_are_listed_where_one_is_to_be_named() {
+    let shown = json("kernels show relu.fwd.vec4 --static-only --json", NO_ADAPTER);
+    let names = |what: &str| -> Vec<String> {
+        shown[what].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
+    assert!(names("cases").contains(&"plain-260".to_owned()) && !names("cases").contains(&"plain-5".to_owned()));
+    assert!(names("layers").contains(&"depth2-relu1".to_owned()), "{shown}");
+    // Every one can be named.
+    for (flag, name) in [("case", &names("cases")[0]), ("layer", &names("layers")[0])] {
+        let line = format!("kernels show relu.fwd.vec4 --{flag} {name} --static-only --json");
+        assert_eq!(json(&line, NO_ADAPTER)["case"], **name);
+    }
+    let (text, _) = run("kernels show relu.fwd.vec4 --static-only", NO_ADAPTER, 0);
+    assert!(text.contains("\ncases: ") && text.contains("\nlayers: "), "{text}");
+    let rows = json("kernels list relu.fwd.vec4 --json", &[]);
+    assert_eq!((&rows["rows"][0]["cases"], &rows["rows"][0]["layers"]), (&shown["cases"], &shown["layers"]));
+    for (line, messages) in [
+        ("check relu --case foo", ["have no such case; there are ", " plain-260, "]),
+        ("check relu --case plain-261", ["did you mean `plain-260`?; there are ", " plain-260, "]),
+        ("watch relu.fwd.vec4 --case foo", ["have no such case; there are ", " plain-260, "]),
+        ("bench relu --case foo", ["have no such case; there are ", " plain-260, "]),
+        ("check --case foo", ["have no such case; each operation has its own", "`trainer kernels show ROW`"]),
+        ("show relu.fwd.vec4 --layer depth2-rely1", ["did you mean `depth2-relu1`?; there are ", "depth2-conv1"]),
+        ("bench --layer foo", ["is called so; layers are called <RECIPE>-<LAYER>", "`trainer kernels show ROW`"]),
+        ("show relu.fwd.vec4 --layer depth2-conv1", ["of another operation", "`trainer kernels show relu.fwd.vec4`"]),
+    ] {
+        let (_, said) = run(&format!("kernels {line}"), NO_ADAPTER, 2);
+        assert!(messages.iter().all(|message| said.contains(message)), "trainer kernels {line}\n{said}");
+    }
+}
+
+#[test]
+fn choices_and_pages_of_times_are_printed_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |line: &str| -> Value {
+        let output = command(folder.path(), line).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let tuned = said("kernels tune relu.fwd --layer depth2-relu1 --samples 5 --out tuned.toml --json");
+    let table = kernels::Tuned::parse(&fs::read_to_string(folder.path().join("tuned.toml")).unwrap()).unwrap();
+    assert_eq!((&tuned["written"], &tuned["among"]), (&"tuned.toml".into(), &"same-order".into()), "{tuned}");
+    let choices = tuned["choices"].as_array().unwrap();
+    assert_eq!(choices.len(), table.choices().len());
+    for (listed, choice) in choices.iter().zip(table.choices()) {
+        assert_eq!((&listed["row"], &listed["gain"]), (&choice.row.as_str().into(), &choice.gain.into()), "{tuned}");
+    }
+    let report = said("kernels report --layer svm-linear-flatten --recipe svm-linear --samples 5 --json");
+    assert_eq!((&report["steps"][0]["recipe"], &report["written"]), (&"svm-linear".into(), &Value::Null), "{report}");
+    assert!(report["rows"].as_array().unwrap().iter().all(|row| row["row"].as_str().unwrap().starts_with("flatten.")));
+    assert!(report["roofline"].is_object() && report["environment"]["adapter"].is_object(), "{report}");
 }
 
 #[test]
@@ -214,72 +298,4 @@ fn completions_know_the_commands() {
         let (script, _) = run(&format!("completions {shell}"), NO_ADAPTER, 0);
         assert!(script.contains("watch") && script.contains("doctor"), "{shell}\n{script}");
     }
-}
-
-/// A command line without what is said about it: `trainer doctor    which GPUs are there`, `… # …`, `… && …`, `… > file`.
-fn bare(line: &str) -> &str {
-    [" #", "   ", " && ", " > "]
-        .iter()
-        .fold(line.trim(), |line, end| line.split(end).next().unwrap_or_default())
-        .trim_end()
-}
-
-/// Whether a command line can be read, or what is wrong with it. Asking for help is right, too.
-fn understood(line: &str) -> Result<(), String> {
-    match Cli::read(line.split_whitespace().map(OsString::from)) {
-        Err(error) if error.exit_code() != 0 => Err(format!("`{line}`: {error}")),
-        _ => Ok(()),
-    }
-}
-
-/// Every example of a command's help and of those below it.
-fn help_examples(command: &clap::Command, path: &str, examples: &mut Vec<String>) {
-    let help = command.get_before_help().map(ToString::to_string).unwrap_or_default();
-    let own: Vec<&str> = help.lines().filter(|line| line.starts_with("  ")).map(bare).collect();
-    assert!(help.starts_with("Examples:\n") && !own.is_empty(), "the help of `{path}` opens with no examples");
-    for example in own {
-        assert!(example.starts_with(path), "`{example}` is no example of `{path}`");
-        examples.push(example.to_owned());
-    }
-    for below in command.get_subcommands() {
-        help_examples(below, &format!("{path} {}", below.get_name()), examples);
-    }
-}
-
-#[test]
-fn every_example_of_help_is_understood() {
-    let mut examples = Vec::new();
-    help_examples(&Cli::command_line(), "trainer", &mut examples);
-    assert!(examples.len() > 20, "{examples:?}");
-    for example in &examples {
-        understood(example).unwrap_or_else(|error| panic!("{error}"));
-    }
-    assert!(understood("trainer trian").is_err() && understood(bare("trainer doctor --prob    x")).is_err());
-}
-
-#[test]
-fn every_example_of_the_pages_is_understood_and_cheap_ones_run() {
-    let mut pages = vec![checkout().join("README.md")];
-    for folder in ["docs", "docs/course"] {
-        pages.extend(fs::read_dir(checkout().join(folder)).unwrap().map(|page| page.unwrap().path()));
-    }
-    let mut examples = 0;
-    let mut ran = 0;
-    for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
-        let text = fs::read_to_string(page).unwrap();
-        for line in text.lines().filter_map(|line| line.strip_prefix("cargo run --release -p trainer -- ")) {
-            let line = bare(line);
-            examples += 1;
-            // The row of the walk-through exists after its first command.
-            let line = line.replace("dense.fwd.unrolled", "dense.fwd.naive");
-            understood(&format!("trainer {line}")).unwrap_or_else(|error| panic!("{}: {error}", page.display()));
-            let cheap = ["list", "kernels list", "kernels show", "completions"];
-            if line.ends_with("--help") || cheap.iter().any(|command| line.starts_with(command)) {
-                let (stdout, _) = run(&line, &[], 0);
-                assert!(!stdout.is_empty(), "{line} prints nothing");
-                ran += 1;
-            }
-        }
-    }
-    assert!(examples > 10 && ran > 3, "{examples} examples were found, {ran} ran");
 }

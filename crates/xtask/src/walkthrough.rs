@@ -1,15 +1,16 @@
 //! `new-kernel` and `new-op` on a copy of this checkout, and `docs/ADDING_A_KERNEL.md` followed to the letter. What the device makes
 //! of the kernel in those pages is tested in `tests/tests/walkthrough.rs`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use crate::scaffold::{FILL_IN, ScaffoldError};
-use crate::{Cli, new_kernel, new_op};
+use crate::{Cli, Command, new_kernel, new_op};
 
 fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -218,70 +219,165 @@ fn the_walk_through_can_be_followed() {
     assert!(!shader.contains(FILL_IN), "the page leaves something to fill in");
 }
 
-#[test]
-fn every_xtask_command_in_the_documentation_is_understood() {
-    let mut pages = vec![checkout().join("README.md")];
+/// Examples that are understood but not run here: they build the workspace, measure, or fetch. `new-kernel` and `new-op` do run.
+const TOO_LONG: &[[&str; 2]] = &[
+    ["demo", "builds the trainer and trains"],
+    ["demo -- --epochs 1", "the same"],
+    ["test", "is what runs this"],
+    ["test --docs", "the same"],
+    ["validate", "builds the tests of the kernels; the_whole_way runs it"],
+    ["faults", "injects faults for a quarter of an hour"],
+    ["faults --quick", "runs tests that `test` runs, too"],
+    ["bench-report", "times everything"],
+    ["course", "times everything in the course"],
+    ["course -- --keep", "builds the trainer, whose tests run what it calls"],
+    ["tune", "times every kernel on every layer"],
+    ["bundle", "builds every program"],
+    ["bundle --data", "the same"],
+    ["bundle --data --out selvedge.tar.gz", "the same"],
+    ["onnx", "fetches tests"],
+];
+
+/// Every `cargo xtask` command of help, README and docs, without these two words.
+fn examples() -> BTreeSet<String> {
+    let mut text = Cli::command().get_before_help().map(ToString::to_string).unwrap_or_default();
+    for command in Cli::command().get_subcommands() {
+        text += &format!("\n{}", command.get_before_help().map(ToString::to_string).unwrap_or_default());
+    }
+    let mut texts = vec![text, read(&checkout(), "README.md")];
     for folder in ["docs", "docs/course"] {
         for page in fs::read_dir(checkout().join(folder)).expect("a folder") {
-            pages.push(page.expect("a page").path());
-        }
-    }
-    let mut commands = 0;
-    for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
-        let text = read(Path::new(""), page);
-        let spoken = text.split('`').filter(|words| words.starts_with("cargo xtask "));
-        let written = text.lines().filter(|line| line.starts_with("cargo xtask "));
-        for line in written.chain(spoken) {
-            let line = line.split('#').next().unwrap_or_default();
-            let words = line.split_whitespace().skip(2).map(|word| if word == "NAME" { "my_op" } else { word });
-            match Cli::try_parse_from(std::iter::once("xtask").chain(words)) {
-                // `cargo xtask help` is a command too: clap hands the text that it prints back as an error.
-                Err(error) if error.kind() != clap::error::ErrorKind::DisplayHelp => {
-                    panic!("{}: `{line}`: {error}", page.display());
-                }
-                _ => {}
+            let page = page.expect("a page").path();
+            if page.extension().is_some_and(|extension| extension == "md") {
+                texts.push(read(Path::new(""), page));
             }
-            commands += 1;
         }
     }
-    assert!(commands > 5, "{commands} commands were found");
+    let mut examples = BTreeSet::new();
+    for text in texts {
+        let spoken = text.split('`').filter(|words| !words.contains('\n'));
+        for line in text.lines().chain(spoken) {
+            let line = line.trim_start().split('#').next().unwrap_or_default();
+            // What an example is good for stands behind blanks.
+            let line = line.split("   ").next().unwrap_or_default();
+            examples.extend(line.strip_prefix("cargo xtask ").map(|line| line.trim_end().replace("NAME", "my_op")));
+        }
+    }
+    examples
 }
 
-/// The whole way, as somebody new would go it: commands, shader, validation, check against the reference. Builds a copy of the
-/// checkout from nothing, which takes minutes: `cargo test -p xtask -- --ignored the_whole_way`. Needs an adapter.
+#[test]
+fn every_xtask_example_runs_or_takes_too_long() {
+    let examples = examples();
+    assert!(examples.len() > 10, "{examples:?}");
+    for [example, _] in TOO_LONG {
+        assert!(examples.contains(*example), "`cargo xtask {example}` is no example any more");
+    }
+    let mut created = 0;
+    for line in &examples {
+        let listed = TOO_LONG.iter().filter(|[example, _]| example == line).count();
+        let ran = match Cli::try_parse_from(std::iter::once("xtask").chain(line.split_whitespace())) {
+            // clap hands the text that it prints back as an error.
+            Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => 1,
+            Err(error) => panic!("`cargo xtask {line}`: {error}"),
+            Ok(Cli { command: Command::NewKernel { id, from } }) => {
+                new_kernel::create(copy().path(), &id, &from).unwrap_or_else(|error| panic!("{line}: {error}"));
+                created += 1;
+                1
+            }
+            Ok(Cli { command: Command::NewOp { name } }) => {
+                new_op::create(copy().path(), &name).unwrap_or_else(|error| panic!("{line}: {error}"));
+                created += 1;
+                1
+            }
+            Ok(_) => 0,
+        };
+        assert_eq!(listed + ran, 1, "`cargo xtask {line}` is to be run by this test, or to stand in TOO_LONG");
+    }
+    assert!(created > 2, "{examples:?}");
+}
+
+/// A copy of the whole checkout with nothing built, to run commands in.
+struct Whole(tempfile::TempDir);
+
+impl Whole {
+    fn new() -> Self {
+        let (copy, here) = (tempfile::tempdir().expect("a folder"), checkout());
+        let listed = run(&here, "git", &["ls-files", "--cached", "--others", "--exclude-standard"]).1;
+        for path in listed.lines().filter(|path| here.join(path).is_file()) {
+            let to = copy.path().join(path);
+            fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
+            fs::copy(here.join(path), to).expect("a copy");
+        }
+        Self(copy)
+    }
+
+    /// Runs a cargo command, shown with all that it says; returned is what it says if it succeeds or fails as expected.
+    #[track_caller]
+    fn cargo(&self, line: &str, succeeds: bool) -> String {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (succeeded, text) = run(self.0.path(), words[0], &words[1..]);
+        println!("{line}\n{text}");
+        assert_eq!(succeeded, succeeds, "{line}\n{text}");
+        text
+    }
+}
+
+/// Whether a program succeeds, and what it says.
+fn run(folder: &Path, program: &str, arguments: &[&str]) -> (bool, String) {
+    let mut command = process::Command::new(program);
+    let output = command.args(arguments).current_dir(folder).env_remove("CARGO_MANIFEST_DIR").output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.success(), text)
+}
+
+/// The whole way, as somebody new would go it, first for a kernel, then for an operation: commands, shader, validation, check
+/// against the reference. Builds a copy of the checkout from nothing, which takes minutes:
+/// `cargo test -p xtask -- --ignored the_whole_way`. Needs an adapter.
 #[test]
 #[ignore = "builds the workspace from nothing"]
 fn the_whole_way() {
-    let copy = tempfile::tempdir().expect("a folder");
-    let root = copy.path();
-    let run = |program: &str, arguments: &[&str], folder: &Path| {
-        let mut command = Command::new(program);
-        let output = command.args(arguments).current_dir(folder).env_remove("CARGO_MANIFEST_DIR").output();
-        let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
-        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        (output.status.success(), text)
-    };
-    let here = checkout();
-    let listed = run("git", &["ls-files", "--cached", "--others", "--exclude-standard"], &here).1;
-    for path in listed.lines().filter(|path| here.join(path).is_file()) {
-        fs::create_dir_all(root.join(path).parent().expect("a folder")).expect("a folder");
-        fs::copy(here.join(path), root.join(path)).expect("a copy");
-    }
+    let copy = Whole::new();
     let commands = block("cargo xtask new-kernel");
     let shader = block("// Idea versus naive: ");
     for line in commands.lines().map(|line| line.split('#').next().unwrap_or_default().trim()) {
         // An editor and a person sit in front of this one.
-        let line = line.replace("kernels watch", "kernels watch --once");
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let (succeeded, text) = run("cargo", &words[1..], root);
-        println!("{line}\n{text}");
-        assert!(succeeded, "{line}\n{text}");
-        if line.contains("new-kernel") {
-            let (succeeded, text) = run("cargo", &["xtask", "validate"], root);
-            assert!(!succeeded && text.contains(FILL_IN), "the skeleton asks for nothing:\n{text}");
-            let id = words[3];
+        copy.cargo(&line.replace("kernels watch", "kernels watch --once"), true);
+        if let Some(id) = line.strip_prefix("cargo xtask new-kernel ") {
+            let text = copy.cargo("cargo xtask validate", false);
+            assert!(text.contains(FILL_IN), "the skeleton asks for nothing:\n{text}");
             let path = format!("shaders/{}.wgsl", id.replacen('.', "/", 1).replace('.', "_"));
-            fs::write(root.join(path), &shader).expect("a shader");
+            fs::write(copy.0.path().join(path), &shader).expect("a shader");
         }
     }
+
+    // Every command that new-op names comes next, and does what it says there.
+    let said = copy.cargo("cargo xtask new-op leaky_relu", true);
+    let next = said.lines().filter_map(|line| Some(line.trim().strip_prefix("cargo ")?.split('#').next()?.trim()));
+    let next: Vec<String> = next.map(|line| format!("cargo {line}")).collect();
+    let [check, validate, parity] = &next[..] else { panic!("{said}") };
+    let table = copy.cargo(check, true);
+    for row in
+        ["leaky_relu.fwd.naive", "leaky_relu.fwd.vec4", "leaky_relu.bwd_input.naive", "leaky_relu.bwd_input.vec4"]
+    {
+        assert!(table.lines().any(|line| line.starts_with(row) && line.contains(" ok ")), "{row}\n{table}");
+    }
+    let text = copy.cargo(validate, false);
+    assert!(text.contains(FILL_IN) && text.contains("leaky_relu/fwd_naive.wgsl"), "{text}");
+    // The formula is filled in; what is left to do is said by the tests.
+    for shader in files(&copy.0.path().join("shaders/leaky_relu")) {
+        let text = fs::read_to_string(&shader).expect("a shader");
+        let filled: Vec<&str> = text.lines().filter(|line| !line.contains(FILL_IN)).collect();
+        fs::write(&shader, filled.join("\n") + "\n").expect("a shader");
+    }
+    copy.cargo(validate, true);
+    // One of the many tests there, for the time it takes.
+    let text = copy.cargo(&format!("{parity} --test complete"), false);
+    assert!(text.contains("leaky_relu has no sentence yet for"), "{text}");
+}
+
+/// The files of a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path()).collect()
 }
