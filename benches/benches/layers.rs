@@ -20,7 +20,8 @@ use trainer::recipe::Recipe;
 const AFFORDABLE: u64 = 1_100_000_000;
 
 fn main() {
-    let gpu = match pollster::block_on(Gpu::open(&Options::default())) {
+    // As in training.
+    let gpu = match pollster::block_on(Gpu::open(&Options { checks: false, ..Options::default() })) {
         Ok(gpu) => gpu,
         Err(error) => {
             eprintln!("{error}");
@@ -28,7 +29,10 @@ fn main() {
         }
     };
     let info = gpu.info();
-    eprintln!("adapter: {} ({:?}, {:?}, {})", info.name, info.device_type, info.backend, info.driver_info);
+    eprintln!(
+        "adapter: {} ({:?}, {:?}, {}), run-time checks off",
+        info.name, info.device_type, info.backend, info.driver_info
+    );
     let recipes = or_exit(benches::recipes());
     let mut criterion = Criterion::default()
         .sample_size(10)

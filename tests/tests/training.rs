@@ -233,6 +233,20 @@ fn a_run_repeated_gives_the_same_bits() {
     assert_ne!(bits(&first), bits(&other), "the seed changes nothing");
 }
 
+/// Training does without run-time checks, tests have them: both must come to the same.
+#[test]
+fn run_time_checks_change_no_bit() {
+    let dataset = synthetic(60, 10, 3);
+    let unchecked = Options { checks: false, ..Options::default() };
+    let unchecked = Device::Gpu(pollster::block_on(Gpu::open(&unchecked)).expect("a device"));
+    for recipe in [everything::recipe(), recipe("lenet5", 10, 7), recipe("depth2", 10, 7)] {
+        let checked = train(&Device::Gpu(gpu().clone()), &recipe, &dataset, false);
+        let unchecked = train(&unchecked, &recipe, &dataset, false);
+        assert_eq!(checked.metrics, unchecked.metrics, "{}", recipe.name);
+        assert_eq!(bits(&checked), bits(&unchecked), "{}", recipe.name);
+    }
+}
+
 fn bits(outcome: &Outcome) -> Vec<u32> {
     outcome.values.iter().flat_map(|(_, values)| values.iter().map(|value| value.to_bits())).collect()
 }

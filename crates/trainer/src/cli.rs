@@ -315,6 +315,9 @@ pub struct TrainArgs {
     /// Run every step through the tape instead of replaying a recorded one: slower, the same numbers
     #[arg(long)]
     pub eager: bool,
+    /// Compile the shaders with run-time checks of indices and loops: slower, the same numbers
+    #[arg(long)]
+    pub checked: bool,
     /// Run folder to write [default: runs/RECIPE-TIME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -657,9 +660,9 @@ pub struct KernelsProfileArgs {
     /// File to write: the dispatches on a time line, for Perfetto (trace event JSON)
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
-    /// Compile the shaders without run-time checks
+    /// Compile the shaders with run-time checks; training does without
     #[arg(long)]
-    pub no_checks: bool,
+    pub checked: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -910,6 +913,7 @@ impl Cli {
                 extend: false,
                 on_nan: OnNan::Stop,
                 eager: false,
+                checked: false,
                 out: None,
                 no_report: false,
                 once: false,

@@ -40,7 +40,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
                 return Err(UsageError::SameFile { path: args.out.display().to_string() }.into());
             }
             block_on(async {
-                let device = device::open(&cli.device).await?;
+                let device = device::open(&cli.device, true).await?;
                 let dataset = dataset(cli, Display::detect(false))?;
                 dump::dump(&device, &args, &recipe, (network, values), &dataset).await
             })
@@ -69,7 +69,7 @@ async fn train(cli: &Cli, args: &TrainArgs) -> anyhow::Result<()> {
     let display = Display::detect_or_events(args.quiet, args.json);
     // Whatever can be refused is refused before anything is written or downloaded.
     let Some(run) = Run::prepare(args)? else { return Ok(()) };
-    let device = device::open(&cli.device).await?;
+    let device = device::open(&cli.device, args.checked).await?;
     let dataset = dataset(cli, display)?;
     let choices = device::choices(&device, &cli.device)?;
     let done = run.carry_out(args, (&device, &choices), &dataset, (display, begin)).await?;
@@ -96,7 +96,7 @@ async fn report(cli: &Cli, args: &ReportArgs) -> anyhow::Result<()> {
         .zip(&args.runs)
         .map(|(run, folder)| json!({ "folder": folder, "recipe": run.recipe.name, "summary": run.summary }))
         .collect();
-    let device = device::open(&cli.device).await?;
+    let device = device::open(&cli.device, true).await?;
     let mut progress = DownloadProgress::new(Display::detect(false));
     let mut progress = |update: fashion_mnist::Progress<'_>| progress.report(update);
     let mut library = Library::new(&cli.data, &mut progress);
@@ -120,7 +120,7 @@ async fn eval(cli: &Cli, args: &EvalArgs) -> anyhow::Result<()> {
     };
     let network = Network::new(&recipe.layers, recipe.train.batch_size)?;
     let values = weights::load(&path, network.parameters())?;
-    let device = device::open(&cli.device).await?;
+    let device = device::open(&cli.device, true).await?;
     let dataset = dataset(cli, Display::detect(false))?;
     let model = Model::new(&device, network, values)?;
     let test = test(&device, &model, &recipe, &dataset, 0, &mut |_| ControlFlow::Continue(())).await?;

@@ -60,13 +60,13 @@ impl DeviceArgs {
 }
 
 /// Opens a GPU or the CPU reference. `auto` goes on with the reference, and says so, where no adapter is found and none
-/// was asked for by name.
-pub async fn open(args: &DeviceArgs) -> anyhow::Result<Device> {
+/// was asked for by name. With `checks`, shaders test every index at run time.
+pub async fn open(args: &DeviceArgs, checks: bool) -> anyhow::Result<Device> {
     let tuning = args.tuning()?;
     if args.device == cli::Device::Reference {
         return Ok(Device::Reference);
     }
-    match Gpu::open(&Options { wish: args.wish(), tuning, ..Options::default() }).await {
+    match Gpu::open(&Options { wish: args.wish(), checks, tuning, ..Options::default() }).await {
         Ok(gpu) => Ok(Device::Gpu(gpu)),
         Err(error @ kernels::Error::NoAdapter { .. })
             if args.device == cli::Device::Auto && args.adapter.is_none() && args.backend.is_none() =>
@@ -101,6 +101,14 @@ pub fn read_tuned(path: &Path) -> Result<Tuned, TuningError> {
     let file = fs::File::open(path).map_err(unreadable)?;
     file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
     Tuned::parse(&text).map_err(|error| TuningError::Table { path: path.to_owned(), error })
+}
+
+/// Whether shaders test every index at run time, for summaries; `None` where there are none.
+pub fn checks(device: &Device) -> Option<bool> {
+    match device {
+        Device::Gpu(gpu) => Some(gpu.checks()),
+        Device::Reference => None,
+    }
 }
 
 /// The kernels launched so far, for summaries.

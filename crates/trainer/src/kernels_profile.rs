@@ -27,7 +27,7 @@ pub async fn profile(device: &DeviceArgs, args: &KernelsProfileArgs) -> anyhow::
     recipe.check()?;
     let gpu = Gpu::open(&Options {
         wish: device.wish(),
-        checks: !args.no_checks,
+        checks: args.checked,
         tuning: device.tuning()?,
         ..Options::default()
     })
@@ -42,7 +42,7 @@ pub async fn profile(device: &DeviceArgs, args: &KernelsProfileArgs) -> anyhow::
         batch: recipe.train.batch_size,
         adapter: &gpu.info().name,
         driver: &gpu.info().driver_info,
-        checks: !args.no_checks,
+        checks: args.checked,
     };
     Ok(console::print(&if args.json { profile.json(&head) } else { profile.table(&head) })?)
 }

@@ -99,7 +99,7 @@ fn rows(names: &[String]) -> Result<Vec<&'static BuiltIn>, UsageError> {
 
 /// Where runs will take place, and whether a processor does the work.
 async fn adapter(cli: &Cli) -> anyhow::Result<(Adapter, bool)> {
-    let device = open(&cli.device).await?;
+    let device = open(&cli.device, true).await?;
     let adapter = describe(&device);
     let software = matches!(device, Device::Reference) || adapter.device_type == "cpu";
     Ok((adapter, software))

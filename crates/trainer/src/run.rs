@@ -305,6 +305,7 @@ impl Run {
             versions: Versions { selvedge: SELVEDGE_VERSION.to_owned(), wgpu: doctor::wgpu_version().to_owned() },
             arguments: arguments(),
             kernels: device::kernels_used(device),
+            checks: device::checks(device),
         };
         folder.write_summary(&summary)?;
         let mut report = None;

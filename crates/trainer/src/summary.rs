@@ -52,6 +52,9 @@ pub struct Summary {
     /// The kernel rows that ran: another choice may differ in the last bits.
     #[serde(default)]
     pub kernels: Vec<String>,
+    /// Whether their shaders were compiled with run-time checks; `None` where there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<bool>,
 }
 
 /// Where a run took place.
@@ -134,6 +137,7 @@ pub(crate) mod tests {
             versions: Versions { selvedge: SELVEDGE_VERSION.to_owned(), wgpu: "30".to_owned() },
             arguments: vec!["train".to_owned()],
             kernels: vec!["relu.fwd.vec4".to_owned()],
+            checks: Some(false),
         }
     }
 
@@ -155,6 +159,7 @@ pub(crate) mod tests {
             ("/test/loss", serde_json::json!(0.0)),
             ("/test/confusion/3/3", serde_json::json!(1)),
             ("/seconds/train", serde_json::json!(1.5)),
+            ("/checks", serde_json::json!(false)),
         ] {
             assert_eq!(json.pointer(pointer), Some(&value), "{pointer}");
         }

@@ -230,6 +230,7 @@ fn a_run_from_beginning_to_end() {
     assert_eq!((&summary["parameters"], &summary["steps"]), (&136_586.into(), &3.into()));
     assert!(!summary["adapter"]["name"].as_str().unwrap().is_empty() && summary["adapter"]["name"] != "reference");
     assert!(summary["adapter"]["device_type"].is_string());
+    assert_eq!(summary["checks"], false);
     assert!((0.0..=1.0).contains(&summary["test"]["accuracy"].as_f64().unwrap()));
     assert!(summary["test"]["loss"].as_f64().unwrap() > 0.0 && summary["seconds"]["train"].as_f64().unwrap() > 0.0);
     let confusion: u64 = (0..100).map(|i| summary["test"]["confusion"][i / 10][i % 10].as_u64().unwrap()).sum();
@@ -248,6 +249,10 @@ fn a_run_from_beginning_to_end() {
     let weights = |run: &str| fs::read(desk.path(run).join("model.safetensors")).unwrap();
     desk.trainer(&line.replace("--out run", "--out again --quiet")).ends(0);
     assert_eq!(weights("run"), weights("again"), "the same seed gave other weights");
+    desk.trainer(&line.replace("--out run", "--out checked --checked --quiet")).ends(0);
+    assert_eq!(weights("run"), weights("checked"), "run-time checks gave other weights");
+    let checked: Value = serde_json::from_slice(&fs::read(desk.path("checked/summary.json")).unwrap()).unwrap();
+    assert_eq!(checked["checks"], true);
     desk.trainer(&line.replace("--seed 5 --out run", "--seed 6 --out other --quiet")).ends(0);
     assert_ne!(weights("run"), weights("other"));
 }

@@ -45,9 +45,9 @@ pub struct TimingArgs {
     /// Change the arguments from launch to launch, so that no cache holds them
     #[arg(long)]
     pub cold: bool,
-    /// Compile the shaders without run-time checks
+    /// Compile the shaders with run-time checks; training does without
     #[arg(long)]
-    pub no_checks: bool,
+    pub checked: bool,
 }
 
 /// Arguments of `kernels bench`.

@@ -49,7 +49,7 @@ impl Bench {
     /// Opens the device and measures what it can do at best.
     pub async fn open(device: &DeviceArgs, timing: &TimingArgs) -> anyhow::Result<Self> {
         let tuning = device.tuning()?;
-        let options = Options { wish: device.wish(), checks: !timing.no_checks, tuning, ..Options::default() };
+        let options = Options { wish: device.wish(), checks: timing.checked, tuning, ..Options::default() };
         let begin = Instant::now();
         let roofline = probe(&options, begin).await?;
         let gpu = Gpu::open(&options).await?;
