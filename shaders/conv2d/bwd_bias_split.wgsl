@@ -1,8 +1,8 @@
 // conv2d.bwd_bias.split: dbias[co] = sum over n,oh,ow of dy[n,oh,ow,co]
 //
-// Idea versus naive: the rows are split into `splits` parts, so that there are `splits` times as
+// Idea versus naive: the lines are split into `splits` parts, so that there are `splits` times as
 // many invocations; a second dispatch adds the parts in order. The number of parts depends on the
-// problem alone, hence so does the order of summation.
+// problem alone, hence so does the order of summation: the one of the weights' gradient.
 // Writes: dbias =.
 // Dispatch: `partial` ceil(splits*c_out / WORKGROUP) workgroups, an invocation owns one part of one
 // channel; `reduce` ceil(c_out / WORKGROUP) workgroups, an invocation owns one channel.
@@ -46,11 +46,11 @@ fn partial(
     }
     let co = i % params.c_out;
     let split = i / params.c_out;
-    let rows = params.n * params.h_out * params.w_out;
-    let per_split = (rows + params.splits - 1u) / params.splits;
-    let end = min(rows, (split + 1u) * per_split);
+    let lines = params.n * params.h_out;
+    let per_split = (lines + params.splits - 1u) / params.splits;
+    let end = min(lines, (split + 1u) * per_split) * params.w_out;
     var sum = 0.0;
-    for (var row = split * per_split; row < end; row++) {
+    for (var row = split * per_split * params.w_out; row < end; row++) {
         sum += dy[row * params.c_out + co];
     }
     partials[i] = sum;

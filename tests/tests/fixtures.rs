@@ -20,6 +20,8 @@ const NO_FIXTURE: &[(&str, &str)] = &[
     ("random_erasing", "its random numbers are ours, and the rest is copying"),
     ("conv2d_relu", "the chain of conv2d and relu, as its reference is"),
     ("conv2d_relu_max_pool2d", "the chain of conv2d, relu and max_pool2d, as its reference is"),
+    ("batch_norm_relu", "the chain of batch_norm and relu, as its reference is"),
+    ("dense_softmax_cross_entropy", "the chain of dense and softmax_cross_entropy, as its reference is"),
     ("dense_relu", "the chain of dense and relu, as its reference is"),
     ("max_pool2d_relu", "the chain of relu and max_pool2d, as its reference is"),
     ("softmax_cross_entropy_with_gradient", "both directions of softmax_cross_entropy, as its reference is"),

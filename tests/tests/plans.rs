@@ -2,7 +2,7 @@
 
 use kernels::{Fusion, Plan};
 use parity::gpu;
-use reference::ops::Accumulate;
+use reference::ops::{Accumulate, BatchNormMode};
 use reference::{Array, Direction, TensorSpec, Window};
 use tape::{Device, Error, Tape, Tensor};
 
@@ -87,12 +87,106 @@ fn neighbours_are_fused_and_the_bits_stay() {
     assert_eq!(eager.len(), 5);
     assert!(fused(&apart).is_empty(), "{:?}", fused(&apart));
     assert_eq!(fused(&plan), ["conv2d_relu_max_pool2d", "dense_relu", "max_pool2d_relu"]);
-    for name in ["softmax_cross_entropy_with_gradient.fwd.", "dense_weight_bias.bwd_weight."] {
+    for name in
+        ["softmax_cross_entropy_with_gradient.fwd.", "dense_weight_bias.bwd_weight.", "conv2d_weight_bias.bwd_weight."]
+    {
         assert!(plan.rows().any(|row| row.starts_with(name)), "no {name} among {:?}", plan.rows().collect::<Vec<_>>());
     }
-    // Gone: ReLU and pooling, ReLU behind the dense layer, ReLU's gradient, that of the loss and that of the bias.
-    assert_eq!(plan.launches() + 6, apart.launches());
+    // Gone: ReLU and pooling, ReLU behind the dense layer, ReLU's gradient, that of the loss and those of the biases.
+    assert_eq!(plan.launches() + 7, apart.launches());
     assert!(plan.allocated_bytes() < apart.allocated_bytes());
+}
+
+/// The last layer and the loss of 9 samples in 5 classes.
+struct Head {
+    inputs: [Tensor; 3],
+    labels: Tensor,
+    one: Tensor,
+}
+
+impl Head {
+    fn new(device: &Device) -> Self {
+        let inputs = [
+            upload(device, TensorSpec::plain([9, 12]), 1),
+            upload(device, TensorSpec::linear(5, 12), 2),
+            upload(device, TensorSpec::plain([5]), 3),
+        ];
+        let labels = Array::Index(vec![0, 4, 2, 3, 1, 3, 0, 2, 4]);
+        let labels = device.upload(&TensorSpec::index([9]), labels).expect("labels");
+        Self { inputs, labels, one: device.upload(&TensorSpec::plain([1]), Array::Real(vec![0.5])).expect("a half") }
+    }
+
+    /// The loss, the sums, the gradients, and the logits.
+    fn run(&self, device: &Device) -> Result<(Vec<Tensor>, Tensor), Error> {
+        let tape = Tape::new(device);
+        let [x, weight, bias] = self.inputs.each_ref().map(|input| tape.leaf(input));
+        let logits = tape.dense(&x, &weight, &bias)?;
+        let (loss, metrics) = tape.softmax_cross_entropy(&logits, &tape.constant(&self.labels))?;
+        let gradients = tape.backward_from(&loss, &self.one)?;
+        let mut results = vec![loss.tensor().clone(), metrics.tensor().clone()];
+        results.extend([&x, &weight, &bias].iter().filter_map(|var| gradients.get(var).cloned()));
+        Ok((results, logits.tensor().clone()))
+    }
+}
+
+/// Last layer, loss and gradient are one launch, unless somebody wants the logits.
+#[test]
+fn the_head_is_one_launch() {
+    let device = Device::Gpu(gpu().clone());
+    let head = Head::new(&device);
+    let (eager, _) = head.run(&device).expect("a run");
+    for hold in [false, true] {
+        let recorder = gpu().recorder();
+        let (results, logits) = head.run(&Device::Gpu(recorder.clone())).expect("a recording");
+        let held = hold.then_some(logits);
+        let plan = recorder.plan(Fusion::On).expect("a plan");
+        device.replay(&plan).expect("a replay");
+        for (eager, fused) in eager.iter().zip(&results) {
+            assert_eq!(bits(&device, eager), bits(&device, fused));
+        }
+        let rows: Vec<_> = plan.rows().collect();
+        assert_eq!(rows.iter().any(|row| row.starts_with("dense_softmax_cross_entropy.fwd.")), !hold, "{rows:?}");
+        assert_eq!(
+            rows.iter().any(|row| row.starts_with("softmax_cross_entropy_with_gradient.fwd.")),
+            hold,
+            "{rows:?}"
+        );
+        drop(held);
+    }
+}
+
+/// Normalisation and ReLU are one launch, which leaves the same statistics for the backward pass and for later.
+#[test]
+fn normalisation_and_relu_are_one_launch() {
+    let device = Device::Gpu(gpu().clone());
+    let x = upload(&device, TensorSpec::image(3, 8, 5, 7), 1);
+    let run = |device: &Device, state: &[Tensor; 4]| -> Result<Vec<Tensor>, Error> {
+        let tape = Tape::new(device);
+        let [weight, bias, mean, var] = state;
+        let [weight, bias] = [weight, bias].map(|parameter| tape.leaf(parameter));
+        let [mean, var] = [mean, var].map(|running| tape.constant(running));
+        let x = tape.leaf(&x);
+        let y = tape.batch_norm(&x, [&weight, &bias, &mean, &var], BatchNormMode::Training, 1e-5, 0.1)?;
+        let y = tape.relu(&y)?;
+        let gradients = tape.backward_from(&y, y.tensor())?;
+        let mut results = vec![y.tensor().clone()];
+        results.extend([&x, &weight, &bias].iter().filter_map(|var| gradients.get(var).cloned()));
+        Ok(results)
+    };
+    let state = || [2, 3, 4, 5].map(|seed| upload(&device, TensorSpec::plain([8]), seed));
+    let (first, second) = (state(), state());
+    let eager = run(&device, &first).expect("a run");
+    let recorder = gpu().recorder();
+    let results = run(&Device::Gpu(recorder.clone()), &second).expect("a recording");
+    let plan = recorder.plan(Fusion::On).expect("a plan");
+    device.replay(&plan).expect("a replay");
+    assert_eq!(eager.len(), 4);
+    for (eager, fused) in eager.iter().chain(&first).zip(results.iter().chain(&second)) {
+        assert_eq!(bits(&device, eager), bits(&device, fused));
+    }
+    let rows: Vec<_> = plan.rows().collect();
+    assert!(rows[0].starts_with("batch_norm_relu.fwd."), "{rows:?}");
+    assert!(!rows.iter().any(|row| row.starts_with("relu.fwd.")), "{rows:?}");
 }
 
 /// What somebody holds is there after a replay, whatever could have been fused around it.

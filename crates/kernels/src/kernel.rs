@@ -96,6 +96,9 @@ impl Summation {
     /// For one running sum over the terms in the order of the formula.
     pub const FORMULA: Self = Self::Rule("one sum, in the order of the formula");
 
+    /// For one running sum over the products, to which the bias comes last.
+    pub const BIAS_LAST: Self = Self::Rule("one sum, the bias last");
+
     /// Whether a row of this order gives the same bits as one of the other.
     pub fn agrees(self, other: Self) -> bool {
         self == other && self != Self::Own

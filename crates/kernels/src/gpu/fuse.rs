@@ -7,10 +7,12 @@
 
 use super::Gpu;
 use super::plan::Node;
+use crate::kernel::{Row, Summation};
 use crate::memory::Tensor;
 use reference::ops::{
-    Conv2d, Conv2dRelu, Conv2dReluMaxPool2d, Dense, DenseRelu, DenseWeightBias, MaxPool2d, MaxPool2dRelu, Relu,
-    SoftmaxCrossEntropy, SoftmaxCrossEntropyWithGradient,
+    BatchNorm, BatchNormRelu, Conv2d, Conv2dRelu, Conv2dReluMaxPool2d, Conv2dWeightBias, Dense, DenseRelu,
+    DenseSoftmaxCrossEntropy, DenseWeightBias, MaxPool2d, MaxPool2dRelu, Relu, SoftmaxCrossEntropy,
+    SoftmaxCrossEntropyWithGradient,
 };
 use reference::{Access, Direction, Operation};
 use std::any::Any;
@@ -25,7 +27,10 @@ pub(super) fn fuse(gpu: &Gpu, nodes: Vec<Node>) -> Vec<Node> {
         Graph::conv2d_relu_max_pool2d,
         Graph::conv2d_relu,
         Graph::dense_relu,
+        Graph::batch_norm_relu,
         Graph::dense_weight_bias,
+        Graph::conv2d_weight_bias,
+        Graph::dense_softmax_cross_entropy,
         Graph::softmax_cross_entropy_with_gradient,
     ];
     for rule in rules {
@@ -82,6 +87,12 @@ impl Graph<'_> {
         }
     }
 
+    /// The row that this launch would run.
+    fn row(&self, index: usize) -> Option<&'static dyn Row> {
+        let node = self.nodes.get(index)?.as_ref()?;
+        self.gpu.select(&*node.op, node.direction).ok()
+    }
+
     /// A launch of `op` with these arguments in place of the one at `like`, if there is a kernel of the same algorithm,
     /// which then sums in the same order, and if that is more than `naive`.
     fn launch(
@@ -91,15 +102,12 @@ impl Graph<'_> {
         direction: Direction,
         args: &[(&str, Option<&Tensor>)],
     ) -> Option<Node> {
-        let like = self.nodes.get(like)?.as_ref()?;
-        let like = self.gpu.select(&*like.op, like.direction).ok()?;
-        let algorithm = like.id().rsplit('.').next().filter(|algorithm| *algorithm != "naive")?;
+        let like = self.row(like).filter(|row| !is_naive(*row))?;
+        let algorithm = like.id().rsplit('.').next()?;
         let id = format!("{}.{}.{algorithm}", op.name(), direction.name());
         let row = crate::ops::all().iter().find(|row| row.id() == id)?;
         self.gpu.supports(&**row).and_then(|()| row.accepts(&op)).ok()?;
-        let by_name = |name| args.iter().find(|(arg, _)| *arg == name).and_then(|(_, tensor)| tensor.cloned());
-        let args = op.signature(direction).iter().map(|arg| by_name(arg.name)).collect::<Option<_>>()?;
-        Some(Node { op: Box::new(op), direction, row: Some(&**row), args })
+        node(&**row, op, direction, args)
     }
 
     /// Merges the first of `gone` into the later node `into`, unless something between them changes what it reads.
@@ -165,6 +173,19 @@ impl Graph<'_> {
         self.behind_relu(dense, DenseRelu { dense: op.clone() })
     }
 
+    /// batch_norm, relu: batch_norm_relu. The statistics that it leaves besides must not be late for anybody.
+    fn batch_norm_relu(&self, norm: usize) -> Option<Merge> {
+        let (op, first) = self.node::<BatchNorm>(norm, Direction::Fwd)?;
+        let relu = self.only_reader(norm, "y")?;
+        let (_, last) = self.node::<Relu>(relu, Direction::Fwd)?;
+        let kept =
+            ["x", "weight", "bias", "running_mean", "running_var", "mean", "rstd"].map(|name| (name, first.arg(name)));
+        let args: Vec<_> = kept.into_iter().chain([("y", last.arg("y"))]).collect();
+        let node = self.launch(norm, BatchNormRelu { norm: op.clone() }, Direction::Fwd, &args)?;
+        let next = (norm + 1..relu).all(|between| self.nodes[between].is_none());
+        next.then(|| Merge { gone: vec![norm], into: relu, node })
+    }
+
     fn behind_relu(&self, index: usize, op: impl Operation) -> Option<Merge> {
         let relu = self.only_reader(index, "y")?;
         let (_, last) = self.node::<Relu>(relu, Direction::Fwd)?;
@@ -174,34 +195,67 @@ impl Graph<'_> {
         self.later(&[index], relu, self.launch(index, op, Direction::Fwd, &args)?)
     }
 
-    /// The gradients of a dense layer's weights and bias, which read the same `dy`. (Those of a convolution stay apart:
-    /// their fused kernels sum the bias in another order, and gain nothing where it counts.)
+    /// The gradients of a dense layer's weights and bias, which read the same `dy`.
     fn dense_weight_bias(&self, weight: usize) -> Option<Merge> {
-        let (op, first) = self.node::<Dense>(weight, Direction::BwdWeight)?;
+        let (op, _) = self.node::<Dense>(weight, Direction::BwdWeight)?;
+        let bias = |index| self.node::<Dense>(index, Direction::BwdBias).is_some();
+        self.weight_bias(weight, bias, DenseWeightBias { dense: op.clone() })
+    }
+
+    /// Those of a convolution, where both kernels sum by the same rule, as the fused one then does.
+    fn conv2d_weight_bias(&self, weight: usize) -> Option<Merge> {
+        let (op, _) = self.node::<Conv2d>(weight, Direction::BwdWeight)?;
+        let order = self.row(weight)?.order();
+        let bias = |index| {
+            let same = || self.row(index).is_some_and(|row| row.order().agrees(order));
+            self.node::<Conv2d>(index, Direction::BwdBias).is_some() && same()
+        };
+        self.weight_bias(weight, bias, Conv2dWeightBias { conv: op.clone() })
+    }
+
+    /// Two gradients that read the same `dy` become those of `op`; `is_bias` knows a launch that gives the second.
+    fn weight_bias(&self, weight: usize, is_bias: impl Fn(usize) -> bool, op: impl Operation) -> Option<Merge> {
+        let first = self.nodes.get(weight)?.as_ref()?;
         let dy = first.arg("dy")?;
-        let bias = self.uses(dy).into_iter().find(|&index| self.node::<Dense>(index, Direction::BwdBias).is_some())?;
+        let bias = self.uses(dy).into_iter().find(|&index| is_bias(index))?;
         let dbias = self.nodes[bias].as_ref()?.arg("dbias")?;
         let early = bias < weight || self.uses(dbias).into_iter().any(|index| index < bias);
         let args = [("x", first.arg("x")), ("dy", Some(dy)), ("dweight", first.arg("dweight")), ("dbias", Some(dbias))];
-        let op = DenseWeightBias { dense: op.clone() };
         let node = self.launch(weight, op, Direction::BwdWeight, &args)?;
         (!early).then(|| Merge { gone: vec![bias], into: weight, node })
+    }
+
+    /// The last layer, the loss and the gradient of the logits. Its kernels sum the logits with the bias last and the losses
+    /// as `single_group` does.
+    fn dense_softmax_cross_entropy(&self, dense: usize) -> Option<Merge> {
+        let (layer, first) = self.node::<Dense>(dense, Direction::Fwd)?;
+        let loss = self.only_reader(dense, "y")?;
+        let (softmax, second) = self.node::<SoftmaxCrossEntropy>(loss, Direction::Fwd)?;
+        let same_order = self.row(dense)?.order().agrees(Summation::BIAS_LAST)
+            && self.row(loss)?.id() == "softmax_cross_entropy.fwd.single_group";
+        let (gradient, last, upstream) = self.gradient_of_loss(loss)?;
+        let op = DenseSoftmaxCrossEntropy { dense: layer.clone(), softmax: softmax.clone() };
+        let row = self.gpu.select(&op, Direction::Fwd).ok()?;
+        let args = [
+            ("x", first.arg("x")),
+            ("weight", first.arg("weight")),
+            ("bias", first.arg("bias")),
+            ("labels", second.arg("labels")),
+            ("dloss", Some(upstream)),
+            ("loss", second.arg("loss")),
+            ("metrics", second.arg("metrics")),
+            ("dlogits", last.arg("dx")),
+        ];
+        let node = node(row, op, Direction::Fwd, &args).filter(|_| same_order && !is_naive(row))?;
+        let Merge { mut gone, into, node } = self.later(&[dense], loss, node)?;
+        gone.push(gradient);
+        Some(Merge { gone, into, node })
     }
 
     /// The loss and its gradient, which comes early then: what asks for the loss must not wait for it.
     fn softmax_cross_entropy_with_gradient(&self, loss: usize) -> Option<Merge> {
         let (op, first) = self.node::<SoftmaxCrossEntropy>(loss, Direction::Fwd)?;
-        let gradient = self.only_reader(loss, "probs")?;
-        let (_, last) = self.node::<SoftmaxCrossEntropy>(gradient, Direction::BwdInput)?;
-        // At the place of the loss the gradient from above must be there already.
-        let upstream = last.arg("dloss")?;
-        let between = self.uses(upstream).into_iter().any(|index| {
-            let written = |node: &Node| {
-                let mut pairs = node.signature().into_iter().zip(&node.args);
-                pairs.any(|(arg, tensor)| arg.access != Access::Read && tensor.is(upstream))
-            };
-            index > loss && self.nodes[index].as_ref().is_some_and(written)
-        });
+        let (gradient, last, upstream) = self.gradient_of_loss(loss)?;
         let op = SoftmaxCrossEntropyWithGradient { softmax: op.clone() };
         let args = [
             ("x", first.arg("x")),
@@ -212,6 +266,38 @@ impl Graph<'_> {
             ("dx", last.arg("dx")),
         ];
         let node = self.launch(loss, op, Direction::Fwd, &args)?;
-        (!between).then_some(Merge { gone: vec![gradient], into: loss, node })
+        Some(Merge { gone: vec![gradient], into: loss, node })
     }
+
+    /// The launch that makes the gradient of the logits out of the probabilities of a loss, which nobody else needs, and
+    /// what arrives there from above, if that is known before the loss.
+    fn gradient_of_loss(&self, loss: usize) -> Option<(usize, &Node, &Tensor)> {
+        let gradient = self.only_reader(loss, "probs")?;
+        let (_, last) = self.node::<SoftmaxCrossEntropy>(gradient, Direction::BwdInput)?;
+        let upstream = last.arg("dloss")?;
+        let late = self.uses(upstream).into_iter().any(|index| {
+            let written = |node: &Node| {
+                let mut pairs = node.signature().into_iter().zip(&node.args);
+                pairs.any(|(arg, tensor)| arg.access != Access::Read && tensor.is(upstream))
+            };
+            index > loss && self.nodes[index].as_ref().is_some_and(written)
+        });
+        (!late).then_some((gradient, last, upstream))
+    }
+}
+
+fn is_naive(row: &dyn Row) -> bool {
+    row.id().ends_with(".naive")
+}
+
+/// A launch of a row with these arguments; `None` if one is missing.
+fn node(
+    row: &'static dyn Row,
+    op: impl Operation,
+    direction: Direction,
+    args: &[(&str, Option<&Tensor>)],
+) -> Option<Node> {
+    let by_name = |name| args.iter().find(|(arg, _)| *arg == name).and_then(|(_, tensor)| tensor.cloned());
+    let args = op.signature(direction).iter().map(|arg| by_name(arg.name)).collect::<Option<_>>()?;
+    Some(Node { op: Box::new(op), direction, row: Some(row), args })
 }

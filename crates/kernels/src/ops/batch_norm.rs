@@ -18,8 +18,8 @@ params! {
     }
 }
 
-const GRID: crate::Source = shader!("shared/grid.wgsl");
-const MOMENTS: crate::Source = shader!("shared/moments.wgsl");
+pub(super) const GRID: crate::Source = shader!("shared/grid.wgsl");
+pub(super) const MOMENTS: crate::Source = shader!("shared/moments.wgsl");
 
 /// Rows that one chunk holds at least, and the most chunks there are: enough of them to fill a GPU,
 /// few enough to merge. Both count in the order of summation, so neither may depend on the device.
@@ -27,7 +27,7 @@ const MIN_CHUNK_ROWS: usize = 64;
 const MAX_CHUNKS: usize = 128;
 
 /// Sums over chunks of rows, merged in their order.
-const CHUNKS: Summation = Summation::Rule("by chunks of rows, the chunks in order");
+pub(super) const CHUNKS: Summation = Summation::Rule("by chunks of rows, the chunks in order");
 
 fn training(op: &BatchNorm) -> bool {
     op.mode == BatchNormMode::Training
@@ -41,11 +41,11 @@ fn chunks(op: &BatchNorm) -> usize {
     op.rows().div_ceil(chunk_rows(op))
 }
 
-fn whole_vec4s(op: &BatchNorm) -> Result<(), &'static str> {
+pub(super) fn whole_vec4s(op: &BatchNorm) -> Result<(), &'static str> {
     if op.channels().is_multiple_of(4) { Ok(()) } else { Err("the number of channels is no multiple of 4") }
 }
 
-fn chunk_moments(op: &BatchNorm) -> Vec<Scratch> {
+pub(super) fn chunk_moments(op: &BatchNorm) -> Vec<Scratch> {
     vec![Scratch { name: "chunk_moments", words: chunks(op) * 2 * op.channels() }]
 }
 
@@ -53,23 +53,23 @@ fn chunk_sums(op: &BatchNorm) -> Vec<Scratch> {
     vec![Scratch { name: "chunk_sums", words: chunks(op) * 2 * op.channels() }]
 }
 
-fn per_element(op: &BatchNorm, o: &Overrides) -> Grid {
+pub(super) fn per_element(op: &BatchNorm, o: &Overrides) -> Grid {
     Grid::threads(op.spec.len(), o.get("WORKGROUP"))
 }
 
-fn per_channel(op: &BatchNorm, o: &Overrides) -> Grid {
+pub(super) fn per_channel(op: &BatchNorm, o: &Overrides) -> Grid {
     Grid::threads(op.channels(), o.get("WORKGROUP"))
 }
 
-fn per_four_channels(op: &BatchNorm, o: &Overrides) -> Grid {
+pub(super) fn per_four_channels(op: &BatchNorm, o: &Overrides) -> Grid {
     Grid::threads(op.channels() / 4, o.get("WORKGROUP"))
 }
 
-fn per_chunk(op: &BatchNorm, o: &Overrides) -> Grid {
+pub(super) fn per_chunk(op: &BatchNorm, o: &Overrides) -> Grid {
     Grid::threads(chunks(op) * op.channels(), o.get("WORKGROUP"))
 }
 
-fn per_chunk_of_four(op: &BatchNorm, o: &Overrides) -> Grid {
+pub(super) fn per_chunk_of_four(op: &BatchNorm, o: &Overrides) -> Grid {
     Grid::threads(chunks(op) * op.channels() / 4, o.get("WORKGROUP"))
 }
 
@@ -78,40 +78,48 @@ fn blocks(op: &BatchNorm, o: &Overrides) -> usize {
     (op.channels() / 4).div_ceil(o.get("LANES"))
 }
 
-fn per_block(op: &BatchNorm, o: &Overrides) -> Grid {
+pub(super) fn per_block(op: &BatchNorm, o: &Overrides) -> Grid {
     Grid::linear(blocks(op, o))
 }
 
-fn per_chunk_of_block(op: &BatchNorm, o: &Overrides) -> Grid {
+pub(super) fn per_chunk_of_block(op: &BatchNorm, o: &Overrides) -> Grid {
     Grid::linear(chunks(op) * blocks(op, o))
 }
 
 /// `grid` in training. In inference the batch has no say: one workgroup, which returns at once.
-fn in_training(op: &BatchNorm, grid: Grid) -> Grid {
+pub(super) fn in_training(op: &BatchNorm, grid: Grid) -> Grid {
     if training(op) { grid } else { Grid::linear(1) }
 }
 
-fn per_rows(op: &BatchNorm, o: &Overrides) -> Grid {
+pub(super) fn per_rows(op: &BatchNorm, o: &Overrides) -> Grid {
     Grid::threads(op.rows().div_ceil(o.get("ROWS")) * op.channels(), o.get("WORKGROUP"))
 }
 
-fn per_rows_of_four(op: &BatchNorm, o: &Overrides) -> Grid {
+pub(super) fn per_rows_of_four(op: &BatchNorm, o: &Overrides) -> Grid {
     Grid::threads(op.rows().div_ceil(o.get("ROWS")) * op.channels() / 4, o.get("WORKGROUP"))
 }
 
+/// The uniform block.
+pub(super) fn params(op: &BatchNorm) -> Vec<u8> {
+    let params = Params {
+        rows: op.rows() as u32,
+        c: op.channels() as u32,
+        training: training(op).into(),
+        chunk_rows: chunk_rows(op) as u32,
+        chunks: chunks(op) as u32,
+        eps: op.eps,
+        momentum: op.momentum,
+    };
+    params.bytes()
+}
+
+/// Whether `naive` walks all rows of a channel in loops that get to their end.
+pub(super) fn whole_loops(op: &BatchNorm) -> Result<(), &'static str> {
+    if training(op) { loops_end(2 * op.rows()) } else { Ok(()) }
+}
+
 pub(super) static TABLE: Table<BatchNorm> = Table {
-    params: |op| {
-        let params = Params {
-            rows: op.rows() as u32,
-            c: op.channels() as u32,
-            training: training(op).into(),
-            chunk_rows: chunk_rows(op) as u32,
-            chunks: chunks(op) as u32,
-            eps: op.eps,
-            momentum: op.momentum,
-        };
-        params.bytes()
-    },
+    params,
     fields: Params::FIELDS,
     rows: &[
         Kernel {
@@ -120,7 +128,7 @@ pub(super) static TABLE: Table<BatchNorm> = Table {
             source: shader!("batch_norm/fwd_naive.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
-            accepts: |op| if training(op) { loops_end(2 * op.rows()) } else { Ok(()) },
+            accepts: whole_loops,
             stages: &[
                 Stage { entry: "statistics", grid: per_channel },
                 Stage { entry: "normalise", grid: per_element },

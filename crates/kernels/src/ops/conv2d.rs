@@ -39,9 +39,6 @@ const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
 const TILE: [(&str, u32); 3] = [("BM", 64), ("BN", 32), ("BK", 16)];
 const SUBGROUPS_OF_8: Needs = Needs { subgroup_lanes: 8 };
 
-/// One sum over the products, to which the bias comes last.
-const BIAS_LAST: Summation = Summation::Rule("one sum, the bias last");
-
 /// Sums over whole lines of outputs, split by the problem alone; the parts in order.
 const SPLITS: Summation = Summation::Rule("by splits of whole lines, the splits in order");
 
@@ -101,6 +98,18 @@ fn direct(channels: usize, single: bool) -> Result<(), &'static str> {
     if single || channels <= 16 { Ok(()) } else { Err("it has many channels") }
 }
 
+/// A first convolution: so few lines of the kernel that a tile holds them all, columns enough to slide over, and not so
+/// many channels that they fill the tiles of others.
+fn slides(op: &Conv2d) -> Result<(), &'static str> {
+    let (lines, w) = (op.c_in * op.h.window.kernel, op.w.window);
+    match ((w.stride, w.dilation), (lines, w.kernel)) {
+        _ if op.c_out > 8 => Err("it has more than 8 output channels"),
+        ((1, 1), (3..=5, 3..=5)) => Ok(()),
+        ((1, 1), _) => Err("its kernel does not have three to five lines (over all input channels) and columns"),
+        _ => Err("stride_w or dilation_w is not 1"),
+    }
+}
+
 fn strips(lines: usize, width: usize, channels: usize) -> Grid {
     Grid::linear((lines * width.div_ceil(8)).div_ceil(8) * channels.div_ceil(8))
 }
@@ -153,7 +162,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
         Kernel {
             id: "conv2d.fwd.tiled",
             direction: Direction::Fwd,
-            order: BIAS_LAST,
+            order: Summation::BIAS_LAST,
             source: shader!("conv2d/fwd_tiled.wgsl"),
             shared: &[GRID, GEMM_TILE],
             overrides: &TILE,
@@ -164,7 +173,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
         Kernel {
             id: "conv2d.fwd.subgroup",
             direction: Direction::Fwd,
-            order: BIAS_LAST,
+            order: Summation::BIAS_LAST,
             source: shader!("conv2d/fwd_subgroup.wgsl"),
             shared: &[GRID, DIVIDE, GEMM_SUBGROUP],
             prefer: Prefer::Software,
@@ -175,7 +184,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
         Kernel {
             id: "conv2d.fwd.subgroup_vec4",
             direction: Direction::Fwd,
-            order: BIAS_LAST,
+            order: Summation::BIAS_LAST,
             source: shader!("conv2d/fwd_subgroup_vec4.wgsl"),
             shared: &[GRID, DIVIDE, GEMM_SUBGROUP_VEC4],
             prefer: Prefer::Software,
@@ -187,7 +196,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
         Kernel {
             id: "conv2d.fwd.subgroup_wide",
             direction: Direction::Fwd,
-            order: BIAS_LAST,
+            order: Summation::BIAS_LAST,
             source: shader!("conv2d/fwd_subgroup_wide.wgsl"),
             shared: &[GRID, DIVIDE, GEMM_SUBGROUP_WIDE],
             prefer: Prefer::Software,
@@ -376,6 +385,22 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             ],
         },
         Kernel {
+            id: "conv2d.bwd_weight.direct_split_k",
+            direction: Direction::BwdWeight,
+            order: SPLITS,
+            source: shader!("conv2d/bwd_weight_direct_split_k.wgsl"),
+            shared: &[GRID, DIVIDE],
+            overrides: &[WORKGROUP],
+            scratch: partials,
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: slides,
+            stages: &[
+                Stage { entry: "partial", grid: |op, _| Grid::layered(op.c_out.div_ceil(8), splits(op)) },
+                Stage { entry: "reduce", grid: reduce },
+            ],
+        },
+        Kernel {
             id: "conv2d.bwd_bias.naive",
             direction: Direction::BwdBias,
             source: shader!("conv2d/bwd_bias_naive.wgsl"),
@@ -388,6 +413,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
         Kernel {
             id: "conv2d.bwd_bias.split",
             direction: Direction::BwdBias,
+            order: SPLITS,
             source: shader!("conv2d/bwd_bias_split.wgsl"),
             shared: &[GRID],
             overrides: &[WORKGROUP],

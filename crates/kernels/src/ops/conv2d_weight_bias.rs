@@ -1,6 +1,6 @@
 use super::loops_end;
 use crate::grid::Grid;
-use crate::kernel::{Kernel, Needs, Overrides, Prefer, Scratch, Stage, Table};
+use crate::kernel::{Kernel, Needs, Overrides, Prefer, Scratch, Stage, Summation, Table};
 use crate::{Source, params, shader};
 use reference::Direction;
 use reference::ops::{Conv2d, Conv2dWeightBias};
@@ -36,6 +36,8 @@ const GEMM_SUBGROUP_WIDE: Source = shader!("shared/gemm_subgroup_wide.wgsl");
 
 const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
 const TILE: [(&str, u32); 3] = [("BM", 64), ("BN", 32), ("BK", 16)];
+/// Those of the two directions of [`Conv2d`], where both sum by splits of whole lines.
+const SPLITS: Summation = Summation::Rule("by splits of whole lines, the splits in order");
 const SUBGROUPS_OF_8: Needs = Needs { subgroup_lanes: 8 };
 
 fn pixels_out(op: &Conv2d) -> usize {
@@ -69,6 +71,18 @@ fn wide(op: &Conv2d) -> Result<(), &'static str> {
     channels_in_vec4s(op)?;
     let fills = op.c_out.div_ceil(32).is_multiple_of(2);
     if fills { Ok(()) } else { Err("half of its last tile would stay empty") }
+}
+
+/// A first convolution: so few lines of the kernel that a tile holds them all, columns enough to slide over, and not so
+/// many channels that they fill the tiles of others.
+fn slides(op: &Conv2d) -> Result<(), &'static str> {
+    let (lines, w) = (op.c_in * op.h.window.kernel, op.w.window);
+    match ((w.stride, w.dilation), (lines, w.kernel)) {
+        _ if op.c_out > 8 => Err("it has more than 8 output channels"),
+        ((1, 1), (3..=5, 3..=5)) => Ok(()),
+        ((1, 1), _) => Err("its kernel does not have three to five lines (over all input channels) and columns"),
+        _ => Err("stride_w or dilation_w is not 1"),
+    }
 }
 
 fn partials(Conv2dWeightBias { conv }: &Conv2dWeightBias) -> Vec<Scratch> {
@@ -143,6 +157,7 @@ pub(super) static TABLE: Table<Conv2dWeightBias> = Table {
         Kernel {
             id: "conv2d_weight_bias.bwd_weight.subgroup_split_k",
             direction: Direction::BwdWeight,
+            order: SPLITS,
             source: shader!("conv2d_weight_bias/bwd_weight_subgroup_split_k.wgsl"),
             shared: &[GRID, DIVIDE, GEMM_SUBGROUP],
             overrides: &[WORKGROUP],
@@ -158,6 +173,7 @@ pub(super) static TABLE: Table<Conv2dWeightBias> = Table {
         Kernel {
             id: "conv2d_weight_bias.bwd_weight.subgroup_short_split_k",
             direction: Direction::BwdWeight,
+            order: SPLITS,
             source: shader!("conv2d_weight_bias/bwd_weight_subgroup_short_split_k.wgsl"),
             shared: &[GRID, DIVIDE, GEMM_SUBGROUP_VEC4],
             overrides: &[WORKGROUP],
@@ -173,11 +189,11 @@ pub(super) static TABLE: Table<Conv2dWeightBias> = Table {
                 Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(&op.conv, 16, 32), splits(&op.conv)) },
                 Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 4, o) },
             ],
-            ..Kernel::ROW
         },
         Kernel {
             id: "conv2d_weight_bias.bwd_weight.subgroup_vec4_split_k",
             direction: Direction::BwdWeight,
+            order: SPLITS,
             source: shader!("conv2d_weight_bias/bwd_weight_subgroup_vec4_split_k.wgsl"),
             shared: &[GRID, DIVIDE, GEMM_SUBGROUP_VEC4],
             overrides: &[WORKGROUP],
@@ -189,11 +205,11 @@ pub(super) static TABLE: Table<Conv2dWeightBias> = Table {
                 Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(&op.conv, 32, 32), splits(&op.conv)) },
                 Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 4, o) },
             ],
-            ..Kernel::ROW
         },
         Kernel {
             id: "conv2d_weight_bias.bwd_weight.subgroup_wide_split_k",
             direction: Direction::BwdWeight,
+            order: SPLITS,
             source: shader!("conv2d_weight_bias/bwd_weight_subgroup_wide_split_k.wgsl"),
             shared: &[GRID, DIVIDE, GEMM_SUBGROUP_WIDE],
             overrides: &[WORKGROUP],
@@ -205,7 +221,22 @@ pub(super) static TABLE: Table<Conv2dWeightBias> = Table {
                 Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(&op.conv, 32, 64), splits(&op.conv)) },
                 Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 4, o) },
             ],
-            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d_weight_bias.bwd_weight.direct_split_k",
+            direction: Direction::BwdWeight,
+            order: SPLITS,
+            source: shader!("conv2d_weight_bias/bwd_weight_direct_split_k.wgsl"),
+            shared: &[GRID, DIVIDE],
+            overrides: &[WORKGROUP],
+            scratch: partials,
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| slides(&op.conv),
+            stages: &[
+                Stage { entry: "partial", grid: |op, _| Grid::layered(op.conv.c_out.div_ceil(8), splits(&op.conv)) },
+                Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 1, o) },
+            ],
         },
     ],
 };

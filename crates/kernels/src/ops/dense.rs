@@ -23,9 +23,6 @@ const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
 const TILE: [(&str, u32); 3] = [("BM", 32), ("BN", 32), ("BK", 16)];
 const SUBGROUPS_OF_8: Needs = Needs { subgroup_lanes: 8 };
 
-/// One sum over the products, to which the bias comes last.
-const BIAS_LAST: Summation = Summation::Rule("one sum, the bias last");
-
 /// Workgroups for a matrix of `rows` x `columns` by tiles of `bm` x `bn`.
 fn tiles(rows: usize, columns: usize, bm: usize, bn: usize) -> Grid {
     Grid::linear(rows.div_ceil(bm) * columns.div_ceil(bn))
@@ -69,7 +66,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.fwd.tiled",
             direction: Direction::Fwd,
-            order: BIAS_LAST,
+            order: Summation::BIAS_LAST,
             source: shader!("dense/fwd_tiled.wgsl"),
             shared: &[GRID, GEMM_TILE],
             overrides: &TILE,
@@ -80,7 +77,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.fwd.subgroup",
             direction: Direction::Fwd,
-            order: BIAS_LAST,
+            order: Summation::BIAS_LAST,
             source: shader!("dense/fwd_subgroup.wgsl"),
             shared: &[GRID, GEMM_SUBGROUP],
             prefer: Prefer::Software,
@@ -91,7 +88,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.fwd.subgroup_vec4",
             direction: Direction::Fwd,
-            order: BIAS_LAST,
+            order: Summation::BIAS_LAST,
             source: shader!("dense/fwd_subgroup_vec4.wgsl"),
             shared: &[GRID, GEMM_SUBGROUP_VEC4],
             prefer: Prefer::Software,
@@ -103,7 +100,7 @@ pub(super) static TABLE: Table<Dense> = Table {
         Kernel {
             id: "dense.fwd.subgroup_wide",
             direction: Direction::Fwd,
-            order: BIAS_LAST,
+            order: Summation::BIAS_LAST,
             source: shader!("dense/fwd_subgroup_wide.wgsl"),
             shared: &[GRID, GEMM_SUBGROUP_WIDE],
             prefer: Prefer::Software,

@@ -5,6 +5,7 @@ mod adam;
 mod affine_augment;
 mod avg_pool2d;
 mod batch_norm;
+mod batch_norm_relu;
 mod clip_norm;
 mod clip_value;
 mod conv2d;
@@ -13,6 +14,7 @@ mod conv2d_relu_max_pool2d;
 mod conv2d_weight_bias;
 mod dense;
 mod dense_relu;
+mod dense_softmax_cross_entropy;
 mod dense_weight_bias;
 mod dropout;
 mod flatten;
@@ -50,6 +52,7 @@ static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
         rows(&affine_augment::TABLE),
         rows(&avg_pool2d::TABLE),
         rows(&batch_norm::TABLE),
+        rows(&batch_norm_relu::TABLE),
         rows(&clip_norm::TABLE),
         rows(&clip_value::TABLE),
         rows(&conv2d::TABLE),
@@ -58,6 +61,7 @@ static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
         rows(&conv2d_weight_bias::TABLE),
         rows(&dense::TABLE),
         rows(&dense_relu::TABLE),
+        rows(&dense_softmax_cross_entropy::TABLE),
         rows(&dense_weight_bias::TABLE),
         rows(&dropout::TABLE),
         rows(&flatten::TABLE),

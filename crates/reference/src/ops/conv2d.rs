@@ -334,6 +334,11 @@ pub fn cases() -> Vec<Case> {
     add("splits-uneven", [3, 2, 37, 67], 5, w(3).pad(1), w(3).pad(1));
     add("splits-most", [1, 1, 181, 182], 2, w(1), w(1));
     add("splits-no-more", [1, 2, 199, 211], 3, w(2), w(1));
+    // A kernel of three to five lines and columns, which one kernel slides over them.
+    add("slides", [2, 1, 9, 7], 7, w(5).pad(4), w(4).pad(1));
+    add("slides-pairs", [2, 2, 6, 8], 8, w(2).stride(2), w(3).pad(2));
+    add("slides-over-one", [3, 4, 5, 5], 9, w(1).stride(3).pad(1), w(5));
+    add("slides-wide", [1, 1, 38, 33], 33, w(3).dilation(2).pad(2), w(5).pad(2));
     cases.0
 }
 
@@ -383,20 +388,31 @@ pub fn errors() -> Vec<ErrorCase> {
 }
 
 /// Any convolution of up to 300,000 multiply-adds. One in three has few channels and many pixels, over
-/// which the sums of the gradients are split.
+/// which the sums of the gradients are split; half of these are like the first one of a network.
 pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
     let n = random.between(1, 3);
-    let ([c_in, c_out], [least, most]) = match random.below(6) {
-        0 | 1 => ([random.between(1, 5), random.between(1, 5)], [20, 80]),
+    let kind = random.below(6);
+    let ([c_in, c_out], [least, most]) = match kind {
+        0 => ([1, random.between(1, 8)], [16, 60]),
+        1 => ([random.between(1, 5), random.between(1, 5)], [20, 80]),
         // Whole vec4s of channels, and enough of them for every tile.
         2 => ([4 * random.between(1, 17), 4 * random.between(1, 17)], [1, 6]),
         _ => ([random.size(65), random.size(65)], [1, random.choose([4, 10, 20])]),
     };
     let [h_in, w_in] = [random.between(least, most), random.between(least, most)];
-    let [h, w] = [window(random), window(random)];
+    let [h, w] = match kind {
+        0 => [first_window(random), first_window(random)],
+        _ => [window(random), window(random)],
+    };
     let op = Conv2d::new([n, c_in, h_in, w_in], c_out, h, w).ok()?;
     let elements = op.x().len().max(op.weight().len()).max(op.y().len());
     if Contract::flops(&op, Direction::Fwd) <= 600_000 && elements <= 16_384 { Some(Arc::new(op)) } else { None }
+}
+
+/// A window of a network's first convolution.
+fn first_window(random: &mut Random) -> Window {
+    let kernel = random.between(3, 5);
+    Window::new(kernel).pad(random.between(0, kernel))
 }
 
 /// A window of a convolution: small kernels are likelier, padding may exceed them.

@@ -5,6 +5,7 @@ mod adam;
 mod affine_augment;
 mod avg_pool2d;
 mod batch_norm;
+mod batch_norm_relu;
 mod chain;
 mod clip_norm;
 mod clip_value;
@@ -14,6 +15,7 @@ mod conv2d_relu_max_pool2d;
 mod conv2d_weight_bias;
 mod dense;
 mod dense_relu;
+mod dense_softmax_cross_entropy;
 mod dense_weight_bias;
 mod dropout;
 mod flatten;
@@ -40,6 +42,7 @@ pub use adam::{Adam, AdamConfig};
 pub use affine_augment::{AffineAugment, AffineRanges, Fill};
 pub use avg_pool2d::AvgPool2d;
 pub use batch_norm::{BatchNorm, BatchNormMode};
+pub use batch_norm_relu::BatchNormRelu;
 pub use clip_norm::ClipNorm;
 pub use clip_value::ClipValue;
 pub use conv2d::Conv2d;
@@ -48,6 +51,7 @@ pub use conv2d_relu_max_pool2d::Conv2dReluMaxPool2d;
 pub use conv2d_weight_bias::Conv2dWeightBias;
 pub use dense::Dense;
 pub use dense_relu::DenseRelu;
+pub use dense_softmax_cross_entropy::DenseSoftmaxCrossEntropy;
 pub use dense_weight_bias::DenseWeightBias;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
@@ -100,6 +104,7 @@ pub const ALL: &[Entry] = &[
     entry!(affine_augment),
     entry!(avg_pool2d),
     entry!(batch_norm),
+    entry!(batch_norm_relu),
     entry!(clip_norm),
     entry!(clip_value),
     entry!(conv2d),
@@ -108,6 +113,7 @@ pub const ALL: &[Entry] = &[
     entry!(conv2d_weight_bias),
     entry!(dense),
     entry!(dense_relu),
+    entry!(dense_softmax_cross_entropy),
     entry!(dense_weight_bias),
     entry!(dropout),
     entry!(flatten),

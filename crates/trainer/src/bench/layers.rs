@@ -8,9 +8,9 @@ use anyhow::Context;
 use kernels::Row;
 use reference::cases::Case;
 use reference::ops::{
-    AvgPool2d, BatchNorm, BatchNormMode, Conv2d, Conv2dRelu, Conv2dReluMaxPool2d, Conv2dWeightBias, Dense, DenseRelu,
-    DenseWeightBias, Dropout, Flatten, FourierFeatures, Gather, GatherSizes, MaxPool2d, MaxPool2dRelu, Relu,
-    SoftmaxCrossEntropy, SoftmaxCrossEntropyWithGradient,
+    AvgPool2d, BatchNorm, BatchNormMode, BatchNormRelu, Conv2d, Conv2dRelu, Conv2dReluMaxPool2d, Conv2dWeightBias,
+    Dense, DenseRelu, DenseSoftmaxCrossEntropy, DenseWeightBias, Dropout, Flatten, FourierFeatures, Gather,
+    GatherSizes, MaxPool2d, MaxPool2dRelu, Relu, SoftmaxCrossEntropy, SoftmaxCrossEntropyWithGradient,
 };
 use reference::{Direction, Operation, TensorSpec};
 use std::any::Any;
@@ -99,8 +99,9 @@ pub fn of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn Operati
     Ok(all)
 }
 
-/// The fused operations that stand for neighbours among those of [`of_recipe`]: a convolution with what follows it, a
-/// dense layer with its ReLU, the pooling behind a ReLU, the loss with its gradient, and the gradients of weights and bias.
+/// The fused operations that stand for neighbours among those of [`of_recipe`]: a convolution or normalisation with what follows it, a
+/// dense layer with its ReLU or the loss, the pooling behind a ReLU, the loss with its gradient, and the gradients of weights
+/// and bias.
 /// Whether a plan takes them is its own business (`kernels/src/gpu/fuse.rs`).
 pub fn fused_of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn Operation>)>> {
     fn at<O: Any + Clone>(op: Option<&(String, Arc<dyn Operation>)>) -> Option<O> {
@@ -128,7 +129,13 @@ pub fn fused_of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn O
             if at::<Relu>(second).is_some() {
                 add("", Arc::new(DenseRelu { dense: dense.clone() }));
             }
+            if let Some(softmax) = at::<SoftmaxCrossEntropy>(second) {
+                add("", Arc::new(DenseSoftmaxCrossEntropy::new(dense.clone(), softmax)?));
+            }
             add("-gradients", Arc::new(DenseWeightBias { dense }));
+        }
+        if let (Some(norm), Some(_)) = (at::<BatchNorm>(first), at::<Relu>(second)) {
+            add("", Arc::new(BatchNormRelu { norm }));
         }
         if let (Some(_), Some(pool)) = (at::<Relu>(before(index)), at::<MaxPool2d>(first)) {
             add("", Arc::new(MaxPool2dRelu { pool }));
@@ -251,10 +258,12 @@ mod tests {
     fn every_fused_operation_is_timed_somewhere() {
         let all = all().unwrap();
         for op in [
+            BatchNormRelu::NAME,
             Conv2dReluMaxPool2d::NAME,
             Conv2dRelu::NAME,
             Conv2dWeightBias::NAME,
             DenseRelu::NAME,
+            DenseSoftmaxCrossEntropy::NAME,
             DenseWeightBias::NAME,
             MaxPool2dRelu::NAME,
             SoftmaxCrossEntropyWithGradient::NAME,
@@ -265,7 +274,7 @@ mod tests {
         let names: Vec<&str> = depth2.iter().map(|(name, _)| name.as_str()).collect();
         // No dense_relu: dropout stands between the two.
         let expected =
-            "conv1 conv1-gradients max_pool1 conv2 conv2-gradients max_pool2 fc1-gradients fc2-gradients loss";
+            "conv1 conv1-gradients max_pool1 conv2 conv2-gradients max_pool2 fc1-gradients fc2 fc2-gradients loss";
         let expected: Vec<String> = expected.split(' ').map(|name| format!("depth2-fused-{name}")).collect();
         assert_eq!(names, expected);
     }

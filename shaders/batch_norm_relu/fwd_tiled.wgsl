@@ -1,0 +1,166 @@
+// batch_norm_relu.fwd.tiled: y = max(0, (x - mean) * rstd * weight + bias), rstd = 1/sqrt(var + eps)
+//
+// Idea versus vec4: a whole workgroup takes a chunk of LANES * 4 channels. Its invocations stand in
+// WORKGROUP / LANES rows of LANES, walk the chunk that many rows apart and merge what they found as
+// a tree in workgroup memory; so do those that merge the chunks. A chain of a few steps instead of
+// a chunk's length, at the price of barriers. Accepts channels that are a multiple of 4.
+// ReLU is applied to what is about to be written.
+// Writes: mean, rstd, y =; running_mean, running_var changed in place, in training only.
+// Dispatch: statistics: chunks * ceil(c / 4 / LANES) workgroups (in inference one, which returns at
+// once); merge: ceil(c / 4 / LANES) workgroups; normalise: ceil(ceil(rows / ROWS) * c / 4 /
+// WORKGROUP) workgroups.
+// Shared memory: 36 * WORKGROUP bytes. Barriers: log2(WORKGROUP / LANES) in each of the first two
+// stages, one before each level of the tree.
+
+struct Params {
+    // Values per channel, n * h * w: the rows of x seen as a matrix of c columns.
+    rows: u32,
+    c: u32,
+    // 1 in training, 0 in inference.
+    training: u32,
+    // Rows of a chunk; the last may have fewer.
+    chunk_rows: u32,
+    chunks: u32,
+    eps: f32,
+    momentum: f32,
+}
+
+override WORKGROUP: u32 = 64;
+override ROWS: u32 = 4;
+// Neighbouring groups of four channels to a workgroup; a power of 2, as is WORKGROUP.
+override LANES: u32 = 8;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> running_mean: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> running_var: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> mean: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> rstd: array<vec4<f32>>;
+// [chunk][mean, M2][c / 4]
+@group(0) @binding(9) var<storage, read_write> chunk_moments: array<vec4<f32>>;
+
+var<workgroup> counts: array<f32, WORKGROUP>;
+var<workgroup> means: array<vec4<f32>, WORKGROUP>;
+var<workgroup> m2s: array<vec4<f32>, WORKGROUP>;
+
+// Merges what the invocations of the same channels hold. The result is right for lane < LANES.
+fn merge_rows(lane: u32, mine: Moments4) -> Moments4 {
+    var all = mine;
+    counts[lane] = all.count;
+    means[lane] = all.mean;
+    m2s[lane] = all.m2;
+    for (var half = WORKGROUP / 2u; half >= LANES; half /= 2u) {
+        workgroupBarrier();
+        if lane < half {
+            let other = lane + half;
+            all = merge_moments4(all, Moments4(counts[other], means[other], m2s[other]));
+            counts[lane] = all.count;
+            means[lane] = all.mean;
+            m2s[lane] = all.m2;
+        }
+    }
+    return all;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn statistics(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    if params.training == 0u {
+        return;
+    }
+    let quads = params.c / 4u;
+    let blocks = (quads + LANES - 1u) / LANES;
+    let i = group_index(group, groups);
+    let chunk = i / blocks;
+    if chunk >= params.chunks {
+        return;
+    }
+    let q = (i - chunk * blocks) * LANES + lane % LANES;
+    let step = WORKGROUP / LANES;
+    let end = min((chunk + 1u) * params.chunk_rows, params.rows);
+    var mine = Moments4(0.0, vec4<f32>(), vec4<f32>());
+    if q < quads {
+        var row = chunk * params.chunk_rows + lane / LANES;
+        var at = row * quads + q;
+        let hop = step * quads;
+        for (; row + 3u * step < end; row += 4u * step) {
+            let four = moments_of_four4(x[at], x[at + hop], x[at + 2u * hop], x[at + 3u * hop]);
+            mine = merge_moments4(mine, four);
+            at += 4u * hop;
+        }
+        for (; row < end; row += step) {
+            mine = merge_moments4(mine, Moments4(1.0, x[at], vec4<f32>()));
+            at += hop;
+        }
+    }
+    let all = merge_rows(lane, mine);
+    if lane < LANES && q < quads {
+        let to = chunk * 2u * quads + q;
+        chunk_moments[to] = all.mean;
+        chunk_moments[to + quads] = all.m2;
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn merge(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let quads = params.c / 4u;
+    let q = group_index(group, groups) * LANES + lane % LANES;
+    if params.training == 0u {
+        if lane < LANES && q < quads {
+            mean[q] = running_mean[q];
+            rstd[q] = inverseSqrt(running_var[q] + params.eps);
+        }
+        return;
+    }
+    var mine = Moments4(0.0, vec4<f32>(), vec4<f32>());
+    if q < quads {
+        for (var chunk = lane / LANES; chunk < params.chunks; chunk += WORKGROUP / LANES) {
+            let count = min(params.chunk_rows, params.rows - chunk * params.chunk_rows);
+            let at = chunk * 2u * quads + q;
+            mine = merge_moments4(mine, Moments4(f32(count), chunk_moments[at], chunk_moments[at + quads]));
+        }
+    }
+    let batch = merge_rows(lane, mine);
+    if lane < LANES && q < quads {
+        mean[q] = batch.mean;
+        rstd[q] = inverseSqrt(batch.m2 / f32(params.rows) + params.eps);
+        let old = 1.0 - params.momentum;
+        running_mean[q] = old * running_mean[q] + params.momentum * batch.mean;
+        // The running variance is the unbiased one.
+        running_var[q] = old * running_var[q] + params.momentum * (batch.m2 / f32(params.rows - 1u));
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn normalise(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let quads = params.c / 4u;
+    // Invocations in use, a multiple of the channels: elements this far apart share theirs.
+    let stride = (params.rows + ROWS - 1u) / ROWS * quads;
+    let i = group_index(group, groups) * WORKGROUP + lane;
+    if i >= stride {
+        return;
+    }
+    let q = i % quads;
+    let center = mean[q];
+    let scale = rstd[q] * weight[q];
+    let shift = bias[q];
+    for (var at = i; at < params.rows * quads; at += stride) {
+        let v = (x[at] - center) * scale + shift;
+        // Not max(): it may turn a NaN into 0, and divergence must be seen.
+        y[at] = select(v, vec4<f32>(), v < vec4<f32>());
+    }
+}
