@@ -2,7 +2,7 @@
 
 use kernels::grid::Grid;
 use kernels::kernel::Launch;
-use kernels::{Error, Needs, Prefer, Row, Source, Summation};
+use kernels::{Error, Needs, Prefer, Row, Source, Storage, Summation};
 use reference::{Direction, Operation};
 
 /// A row that launches another text, or the same text on another grid. Everything else is the row's.
@@ -69,6 +69,9 @@ impl Row for Altered {
     }
     fn needs(&self) -> Needs {
         self.row.needs()
+    }
+    fn storage(&self) -> Storage {
+        self.row.storage()
     }
     fn order(&self) -> Summation {
         self.row.order()

@@ -5,7 +5,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use kernels::check::{Data, Problem, check_problem};
-use kernels::{Class, Gpu, Options, Row, Tensor};
+use kernels::{Class, Gpu, Options, Row, Storage, Tensor};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -34,6 +34,8 @@ fn main() {
         info.name, info.device_type, info.backend, info.driver_info
     );
     let recipes = or_exit(benches::recipes());
+    // Rows that store f16 would take as long again: they are timed where they are asked for.
+    let f16_too = std::env::args().skip(1).any(|arg| arg.contains("f16"));
     let mut criterion = Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(100))
@@ -47,12 +49,12 @@ fn main() {
             eprintln!("{} is left out: naive kernels take too long for it here", problem.name);
             continue;
         }
-        time_layer(&mut criterion, &gpu, &problem);
+        time_layer(&mut criterion, &gpu, &problem, f16_too);
     }
     criterion.final_summary();
 }
 
-fn time_layer(criterion: &mut Criterion, gpu: &Gpu, problem: &layers::Problem) {
+fn time_layer(criterion: &mut Criterion, gpu: &Gpu, problem: &layers::Problem, f16_too: bool) {
     let op = &*problem.op;
     // Made up when the first row is timed: layers that a filter leaves out cost nothing.
     let values: OnceCell<Problem> = OnceCell::new();
@@ -61,6 +63,7 @@ fn time_layer(criterion: &mut Criterion, gpu: &Gpu, problem: &layers::Problem) {
             .iter()
             .map(|row| &**row)
             .filter(|row| row.op() == op.name() && row.direction() == direction)
+            .filter(|row| f16_too || row.storage() == Storage::F32)
             .filter(|row| gpu.supports(*row).and_then(|()| row.accepts(op)).is_ok())
             .collect();
         // A machine that gets warmer, or busier, does not always do so on the same rows.
@@ -77,7 +80,7 @@ fn time_layer(criterion: &mut Criterion, gpu: &Gpu, problem: &layers::Problem) {
                     checked.unwrap_or_else(|fault| fail(&format!("{} on {}: {fault}", row.id(), problem.name)));
                 };
                 verify();
-                let args = or_exit(values.upload(gpu, op, direction));
+                let args = or_exit(values.upload(gpu, op, row));
                 let args: Vec<&Tensor> = args.iter().collect();
                 bencher.iter_custom(|launches| {
                     let start = Instant::now();

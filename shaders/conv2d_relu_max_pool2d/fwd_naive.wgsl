@@ -103,7 +103,8 @@ fn main(
             if mw >= params.w_mid {
                 continue;
             }
-            let sum = convolve(n, mh, mw, co);
+            // What the convolution would store: sums that are equal then must be so here.
+            let sum = stored(convolve(n, mh, mw, co));
             // Not max(): it may drop a NaN. Strictly above, so that the first of equals stays.
             let v = select(sum, 0.0, sum < 0.0);
             if first || v > best || is_nan(v) {

@@ -51,8 +51,9 @@ fn is_nan(v: vec4<f32>) -> vec4<bool> {
     return (bitcast<vec4<u32>>(v) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
 }
 
-// Not max(): it may drop a NaN.
-fn relu(v: vec4<f32>) -> vec4<f32> {
+// Not max(): it may drop a NaN. What the convolution would store: sums that are equal then must be so here.
+fn relu(sum: vec4<f32>) -> vec4<f32> {
+    let v = stored4(sum);
     return select(v, vec4<f32>(), v < vec4<f32>());
 }
 

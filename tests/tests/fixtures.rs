@@ -17,6 +17,7 @@ const NO_FIXTURE: &[(&str, &str)] = &[
     ("dropout", "its random numbers are ours; PyTorch has others"),
     ("gather", "reads the data set; PyTorch has no such operation"),
     ("accumulate", "an addition"),
+    ("rescale", "a product"),
     ("random_erasing", "its random numbers are ours, and the rest is copying"),
     ("conv2d_relu", "the chain of conv2d and relu, as its reference is"),
     ("conv2d_relu_max_pool2d", "the chain of conv2d, relu and max_pool2d, as its reference is"),

@@ -10,7 +10,7 @@ use tape::{Device, Tape};
 use trainer::images::{Images, Visit};
 use trainer::model::{Model, Pass};
 use trainer::network::{Layer, Network};
-use trainer::recipe::{Normalise, Recipe};
+use trainer::recipe::{Normalise, Precision, Recipe};
 
 mod everything;
 
@@ -87,7 +87,7 @@ fn loss(
 fn compare(name: &str, network: &Network, device: &Device) -> usize {
     let dataset = synthetic(20, 10, 7);
     let order = [3, 11, 16];
-    let images = Images::upload(device, &dataset.train, Normalise::Symmetric).expect("images");
+    let images = Images::upload(device, &dataset.train, Normalise::Symmetric, Precision::F32).expect("images");
     let visit = Visit::new(device, &order, 9).expect("a visit");
     let (x, labels) = images.gather(device, &visit, N).expect("a batch");
     let values: Vec<Vec<f32>> = network.initialise(4).into_iter().map(|(_, values)| values).collect();

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// Everything that a row writes.
 fn bits(gpu: &Gpu, row: &'static dyn Row, op: &dyn Operation, problem: &Problem) -> Vec<Vec<u32>> {
     let direction = row.direction();
-    let args = problem.upload(gpu, op, direction).expect("arguments");
+    let args = problem.upload(gpu, op, row).expect("arguments");
     gpu.launch(row, op, &args.iter().collect::<Vec<_>>()).expect("a launch");
     let written = op.signature(direction).into_iter().zip(&args).filter(|(arg, _)| arg.access != Access::Read);
     written.map(|(_, tensor)| pollster::block_on(gpu.read_words(tensor)).expect("words")).collect()
@@ -47,7 +47,8 @@ fn twins(gpu: &Gpu, name: &str, direction: Direction, wrong: &mut Wrong) -> Twin
                 if let (Some(first), Some(second)) = (first, second) {
                     let agree = first == second;
                     *same.entry((a, b)).or_insert(true) &= agree;
-                    if !agree && rows[a].order().agrees(rows[b].order()) {
+                    let alike = rows[a].storage() == rows[b].storage();
+                    if !agree && alike && rows[a].order().agrees(rows[b].order()) {
                         let ids = (rows[a].id(), rows[b].id());
                         wrong.entry(ids).or_insert_with(|| case.name.clone());
                     }

@@ -2,18 +2,20 @@
 //! On the procedural stand-in, so that a fresh clone has the data.
 
 use fashion_mnist::{Dataset, synthetic};
-use kernels::{Gpu, Options};
+use kernels::{Gpu, Options, Storage};
 use parity::gpu;
-use reference::ops::BatchNormMode;
+use reference::ops::{BatchNormMode, Relu};
+use reference::{Direction, TensorSpec};
 use tape::{Device, Tape, Tensor};
+use trainer::exit::Failure;
 use trainer::images::{Images, Visit};
 use trainer::metrics::Journal;
 use trainer::model::{Model, Pass};
 use trainer::network::Network;
 use trainer::progress::{Display, TrainingProgress};
-use trainer::recipe::Recipe;
+use trainer::recipe::{Optimizer, Precision, Recipe};
 use trainer::step::Step;
-use trainer::train::{Records, Settings, Trainer};
+use trainer::train::{LossScale, Records, Settings, Trainer};
 
 mod everything;
 
@@ -26,7 +28,9 @@ fn recipe(name: &str, steps: u64, batch: usize) -> Recipe {
     recipe
 }
 
+#[derive(Debug)]
 struct Outcome {
+    scale: Option<LossScale>,
     /// The file of figures.
     metrics: String,
     losses: Vec<f64>,
@@ -36,10 +40,14 @@ struct Outcome {
 
 /// Trains and returns every step's loss and the parameters at the end.
 fn train(device: &Device, recipe: &Recipe, dataset: &Dataset, eager: bool) -> Outcome {
+    run(device, recipe, dataset, eager).expect("a run")
+}
+
+fn run(device: &Device, recipe: &Recipe, dataset: &Dataset, eager: bool) -> anyhow::Result<Outcome> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let network = Network::new(&recipe.layers, recipe.train.batch_size).expect("a network");
     let values = network.initialise(recipe.train.seed).into_iter().map(|(_, values)| values).collect();
-    let model = Model::new(device, network, values).expect("a model");
+    let model = Model::new(device, network, values)?;
     let trained = pollster::block_on(
         Trainer {
             device,
@@ -51,8 +59,7 @@ fn train(device: &Device, recipe: &Recipe, dataset: &Dataset, eager: bool) -> Ou
             interrupt: None,
         }
         .run(&model, |_| Ok(Records::figures(Journal::create(folder.path())?))),
-    )
-    .expect("a run");
+    )?;
     let text = std::fs::read_to_string(folder.path().join("metrics.jsonl")).expect("metrics");
     let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
     let losses: Vec<f64> =
@@ -60,7 +67,7 @@ fn train(device: &Device, recipe: &Recipe, dataset: &Dataset, eager: bool) -> Ou
     assert_eq!(losses.len() as u64, trained.steps);
     let names = model.network().parameters().iter().map(|parameter| parameter.name.clone());
     let values = names.zip(pollster::block_on(model.values(device)).expect("values")).collect();
-    Outcome { metrics: text, losses, values }
+    Ok(Outcome { scale: trained.loss_scale, metrics: text, losses, values })
 }
 
 /// How far apart two tensors are, relative to their length: `|a - b| / |b|`. Not by element: where
@@ -80,7 +87,7 @@ fn relative(a: &[f32], b: &[f32]) -> f64 {
 /// Takes the same steps on the GPU and on the reference. After each, everything it left for the next
 /// is compared and the reference's copied to the GPU: training is chaotic, and two runs left alone
 /// part after some dozens of steps however right both are.
-fn in_step(recipe: &Recipe, dataset: &Dataset) {
+fn in_step(recipe: &Recipe, dataset: &Dataset, [bound, state_bound]: [f64; 2]) {
     let name = &recipe.name;
     let (gpu, reference) = (Device::Gpu(gpu().clone()), Device::Reference);
     let devices = [&gpu, &reference];
@@ -91,10 +98,15 @@ fn in_step(recipe: &Recipe, dataset: &Dataset) {
         Model::new(device, network.clone(), values).expect("a model")
     };
     let models = devices.map(model);
-    let images = devices.map(|device| Images::upload(device, &dataset.train, recipe.data.normalise).expect("images"));
+    let images = devices.map(|device| {
+        Images::upload(device, &dataset.train, recipe.data.normalise, recipe.train.precision).expect("images")
+    });
     let visits = devices.map(|device| Visit::new(device, &order, recipe.train.seed).expect("a visit"));
     let step = |i: usize| Step::new(devices[i], recipe, &models[i], &images[i], &visits[i]).expect("a step");
     let steps = [step(0), step(1)];
+    for (step, device) in steps.iter().zip(devices) {
+        step.scale_loss(device, Some(&LossScale::default())).expect("a scale, where there is to be one");
+    }
     let read = |i: usize, tensor: &Tensor| pollster::block_on(devices[i].read(tensor)).expect("a tensor");
 
     let mut worst = 0.0_f64;
@@ -103,12 +115,12 @@ fn in_step(recipe: &Recipe, dataset: &Dataset) {
         let n = recipe.train.batch_size;
         let [a, b] = [0, 1].map(|i| read(i, &steps[i].run(devices[i], n).expect("a step")));
         let difference = relative(a.real(), b.real());
-        assert!(difference <= BOUND, "{name}, step {number}: loss and hits are {a:?}, on the reference {b:?}");
+        assert!(difference <= bound, "{name}, step {number}: loss and hits are {a:?}, on the reference {b:?}");
         losses.push(b.real()[0]);
         for ((what, a), (_, b)) in steps[0].state().into_iter().zip(steps[1].state()) {
             let expected = read(1, b);
             let difference = relative(read(0, a).real(), expected.real());
-            let bound = if what.contains('/') { STATE_BOUND } else { BOUND };
+            let bound = if what.contains('/') { state_bound } else { bound };
             assert!(difference <= bound, "{name}, step {number}: {what} is off by {difference:.1e}");
             worst = worst.max(difference / bound);
             gpu.write(a, expected).expect("a tensor");
@@ -130,11 +142,79 @@ const STATE_BOUND: f64 = 1e-2;
 fn every_step_on_the_gpu_is_that_of_the_reference() {
     let dataset = synthetic(400, 10, 1);
     for name in ["lenet5", "depth2", "depth3", "svm-linear", "svm-rff"] {
-        in_step(&recipe(name, 100, 4), &dataset);
+        in_step(&recipe(name, 100, 4), &dataset, [BOUND, STATE_BOUND]);
     }
     let mut everything = everything::recipe();
     everything.train.max_steps = Some(100);
-    in_step(&everything, &dataset);
+    in_step(&everything, &dataset, [BOUND, STATE_BOUND]);
+}
+
+/// The same recipe with activations stored as f16.
+fn in_f16(mut recipe: Recipe) -> Recipe {
+    recipe.train.precision = Precision::F16Storage;
+    recipe
+}
+
+/// Where a sum lies between two f16, its last bit in f32 decides which of them is stored, and that is 1/2048 of it. So the
+/// bounds are wider; by how much was measured.
+#[test]
+fn every_step_in_f16_is_that_of_the_reference_in_f16() {
+    let dataset = synthetic(400, 10, 1);
+    for name in ["lenet5", "svm-rff"] {
+        in_step(&in_f16(recipe(name, 30, 4)), &dataset, [2e-3, 0.1]);
+    }
+    let mut everything = in_f16(everything::recipe());
+    everything.train.max_steps = Some(30);
+    in_step(&everything, &dataset, [2e-3, 0.1]);
+}
+
+/// A scale that is too large is found out by the first gradient that overflows, and the step repeated with half of it,
+/// until it goes well: the run is the one that began with the scale it comes to.
+#[test]
+fn a_scale_that_is_too_large_leaves_no_trace() {
+    let dataset = synthetic(60, 10, 2);
+    let device = Device::Gpu(gpu().clone());
+    let scaled = |scale: f64| {
+        let mut recipe = in_f16(recipe("lenet5", 6, 7));
+        recipe.train.loss_scale = Some(scale);
+        train(&device, &recipe, &dataset, false)
+    };
+    let far = scaled(2.0_f64.powi(30));
+    let scale = far.scale.expect("a scale");
+    assert!(scale.halved > 0 && scale.scale > 1.0, "{scale:?}");
+    let near = scaled(scale.scale.into());
+    assert_eq!(near.scale.map(|scale| scale.halved), Some(0));
+    assert_eq!((&far.metrics, bits(&far)), (&near.metrics, bits(&near)));
+}
+
+/// What is no matter of the scale is still a divergence.
+#[test]
+fn training_in_f16_diverges_as_ever() {
+    let dataset = synthetic(60, 10, 2);
+    let mut recipe = in_f16(recipe("lenet5", 6, 7));
+    if let Optimizer::Adam(adam) = &mut recipe.optimizer {
+        adam.lr = 1e30;
+    }
+    let error = run(&Device::Gpu(gpu().clone()), &recipe, &dataset, false).expect_err("no numbers");
+    assert_eq!(Failure::of(&error), Failure::Diverged, "{error}");
+}
+
+#[test]
+fn a_device_without_16_bit_floats_is_refused_with_the_reason() {
+    let options = Options { f16: false, ..Options::default() };
+    let gpu = pollster::block_on(Gpu::open(&options)).unwrap_or_else(|error| panic!("{error}"));
+    let relu = Relu::new(TensorSpec::plain([8])).expect("an operation");
+    let error = gpu.select_stored(&relu, Direction::Fwd, Storage::F16).expect_err("no such floats").to_string();
+    assert!(error.contains("SHADER_F16"), "{error}");
+    assert_eq!(gpu.select(&relu, Direction::Fwd).expect("a row").id(), "relu.fwd.vec4");
+    let device = Device::Gpu(gpu);
+    trainer::device::require(&device, Precision::F32).expect("it needs nothing");
+    let error = trainer::device::require(&device, Precision::F16Storage).expect_err("no such floats").into();
+    assert_eq!(Failure::of(&error), Failure::NoAdapter, "{error}");
+    // Who does not ask is told, too.
+    let dataset = synthetic(20, 10, 1);
+    let error = run(&device, &in_f16(recipe("lenet5", 2, 4)), &dataset, false).expect_err("no such floats");
+    assert_eq!(Failure::of(&error), Failure::NoAdapter, "{error}");
 }
 
 /// A step moves every parameter as SGD's formula says, by gradients of a tape of our own: those are the ones that
@@ -142,7 +222,7 @@ fn every_step_on_the_gpu_is_that_of_the_reference() {
 #[test]
 fn a_step_is_the_gradient_put_into_the_formula() {
     let recipe = everything::recipe();
-    let trainer::recipe::Optimizer::Sgd(sgd) = &recipe.optimizer else { panic!("another optimiser") };
+    let Optimizer::Sgd(sgd) = &recipe.optimizer else { panic!("another optimiser") };
     let dataset = synthetic(20, 10, 1);
     let order: Vec<u32> = (0..20).collect();
     let n = recipe.train.batch_size;
@@ -153,7 +233,8 @@ fn a_step_is_the_gradient_put_into_the_formula() {
             let values = network.initialise(1).into_iter().map(|(_, values)| values).collect();
             Model::new(&device, network.clone(), values).expect("a model")
         };
-        let images = Images::upload(&device, &dataset.train, recipe.data.normalise).expect("images");
+        let images =
+            Images::upload(&device, &dataset.train, recipe.data.normalise, recipe.train.precision).expect("images");
         let visit = || Visit::new(&device, &order, 3).expect("a visit");
 
         let (by_hand, at) = (model(), visit());
@@ -204,7 +285,8 @@ fn a_replayed_plan_gives_the_bits_of_the_eager_tape() {
     // 60 images by 7 leave a smaller last batch, so that two plans take turns; so do 510 to test on.
     let dataset = synthetic(60, 510, 2);
     let device = Device::Gpu(gpu().clone());
-    for mut recipe in [everything::recipe(), recipe("lenet5", 20, 7)] {
+    let recipes = [everything::recipe(), recipe("lenet5", 20, 7)];
+    for mut recipe in recipes.clone().into_iter().chain(recipes.map(in_f16)) {
         recipe.data.validate_on_test = true;
         let (plan, eager) = (train(&device, &recipe, &dataset, false), train(&device, &recipe, &dataset, true));
         assert_eq!(plan.metrics, eager.metrics, "{}", recipe.name);

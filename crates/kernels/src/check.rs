@@ -4,13 +4,15 @@
 //! compared with what it was afterwards, and every element is compared by itself. Small integers
 //! must come out exactly; random reals within the bound of [`reference::tolerance`].
 
-use crate::{Error, Gpu, Row, Tensor, layout};
+use crate::{Element, Error, Gpu, Row, Storage, Tensor, layout};
 use reference::cases::Case;
+use reference::ops::{Conv2dRelu, Conv2dReluMaxPool2d};
 use reference::philox::philox4x32;
 use reference::tolerance::Tolerance;
 use reference::{Access, Arg, Array, DType, Direction, Domain, Layout, Operation, TensorSpec};
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 /// Words on each side of every tensor that no kernel may touch.
 const FENCE: usize = 64;
@@ -23,6 +25,12 @@ const SENTINEL: u32 = 0x7f85_ea00;
 /// What stands in an output before the launch. Signalling, so that a sum that starts from it is told
 /// from what was never written.
 const UNWRITTEN: u32 = 0x7f80_dead;
+
+/// The same for two f16.
+const UNWRITTEN_F16: u32 = 0x7dad_7dad;
+
+/// What stands in a fence of f16: two signalling NaN, plus the number of the argument for both.
+const SENTINEL_F16: u32 = 0x7d00_7d00;
 
 /// What a kernel is fed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,15 +254,40 @@ type Values = HashMap<&'static str, (Array<f32>, Array<f32>)>;
 /// Made-up arguments of a problem and what the reference makes of them, by argument name.
 #[derive(Clone, Debug)]
 pub struct Problem {
+    data: Data,
+    seed: u64,
     /// Values before and after each direction.
     directions: HashMap<Direction, Values>,
+    /// The same problem for kernels that store f16, made when the first of them asks.
+    f16: OnceLock<Box<Problem>>,
+    f16_x: OnceLock<Box<Problem>>,
 }
 
 impl Problem {
     /// Makes up the arguments of `fwd`, computes it with the reference, makes up an upstream
     /// gradient (never ones: BatchNorm's `dx` is zero under ones), and computes every backward
     /// direction.
+    ///
+    /// Kernels that store f16 are fed what is left of these arguments in f16, and compared with what the reference makes
+    /// of those.
     pub fn new(op: &dyn Operation, data: Data, seed: u64) -> Result<Self, reference::Error> {
+        Self::stored(op, data, seed, Storage::F32)
+    }
+
+    /// The problem for kernels that store their arguments in this way.
+    fn of(&self, op: &dyn Operation, storage: Storage) -> Result<&Self, reference::Error> {
+        let stored = match storage {
+            Storage::F32 => return Ok(self),
+            Storage::F16 => &self.f16,
+            Storage::F16X => &self.f16_x,
+        };
+        if stored.get().is_none() {
+            let _ = stored.set(Box::new(Self::stored(op, self.data, self.seed, storage)?));
+        }
+        Ok(stored.get().map_or(self, |problem| problem))
+    }
+
+    fn stored(op: &dyn Operation, data: Data, seed: u64, storage: Storage) -> Result<Self, reference::Error> {
         let mut known: HashMap<&'static str, Array<f32>> = HashMap::new();
         let mut directions = HashMap::new();
         for (number, &direction) in op.directions().iter().enumerate() {
@@ -270,6 +303,7 @@ impl Problem {
                 if (number, index) == (0, 0) {
                     data.into_first(&mut values, seed);
                 }
+                storage.element(arg.name).round_all(&mut values);
                 before.push(values);
             }
             let mut after = before.clone();
@@ -280,7 +314,10 @@ impl Problem {
                     _ => outputs.push(after),
                 }
             }
-            op.run(direction, &inputs, &mut outputs)?;
+            run(op, direction, &inputs, &mut outputs, storage)?;
+            for (arg, after) in signature.iter().zip(&mut after) {
+                storage.element(arg.name).round_all(after);
+            }
             let mut values = HashMap::new();
             for ((arg, before), after) in signature.iter().zip(before).zip(after) {
                 known.insert(arg.name, after.clone());
@@ -288,19 +325,44 @@ impl Problem {
             }
             directions.insert(direction, values);
         }
-        Ok(Self { directions })
+        Ok(Self { data, seed, directions, f16: OnceLock::new(), f16_x: OnceLock::new() })
     }
 
-    /// Tensors for the arguments of a direction, with their values from before it; those that are only written hold
+    /// Tensors for the arguments of a row, with their values from before it; those that are only written hold
     /// arbitrary values.
-    pub fn upload(&self, gpu: &Gpu, op: &dyn Operation, direction: Direction) -> Result<Vec<Tensor>, Error> {
-        let values = self.directions.get(&direction);
-        let tensor = |arg: &Arg| match values.and_then(|values| values.get(arg.name)) {
-            Some((before, _)) if arg.access != Access::Write => gpu.upload(&arg.spec, before),
-            _ => gpu.empty(&arg.spec),
+    pub fn upload(&self, gpu: &Gpu, op: &dyn Operation, row: &dyn Row) -> Result<Vec<Tensor>, Error> {
+        let values = self.of(op, row.storage())?.directions.get(&row.direction());
+        let tensor = |arg: &Arg| {
+            let element = row.storage().element(arg.name);
+            let tensor = gpu.empty_stored(&arg.spec, element, &|| arg.name.to_owned())?;
+            match values.and_then(|values| values.get(arg.name)) {
+                Some((before, _)) if arg.access != Access::Write => gpu.write(&tensor, before)?,
+                _ => {}
+            }
+            Ok(tensor)
         };
-        op.signature(direction).iter().map(tensor).collect()
+        op.signature(row.direction()).iter().map(tensor).collect()
     }
+}
+
+/// What the reference makes of these arguments. Where a fused operation compares numbers that the chain it stands for
+/// would have stored, it is run as that chain: of two numbers that are equal once they are stored the first is the larger.
+fn run(
+    op: &dyn Operation,
+    direction: Direction,
+    inputs: &[&Array<f32>],
+    outputs: &mut [&mut Array<f32>],
+    storage: Storage,
+) -> Result<(), reference::Error> {
+    let Some(Conv2dReluMaxPool2d { conv, pool }) = op.as_any().downcast_ref() else {
+        return op.run(direction, inputs, outputs);
+    };
+    let relu = Conv2dRelu { conv: conv.clone() };
+    let y = Operation::signature(&relu, direction).into_iter().find(|arg| arg.name == "y");
+    let mut between = y.map_or(Array::Real(Vec::new()), |y| Array::zeros(&y.spec));
+    relu.run(direction, inputs, &mut [&mut between])?;
+    storage.element("y").round_all(&mut between);
+    pool.run(direction, &[&between], outputs)
 }
 
 /// Values for one argument; another stream for each, so that no two are alike.
@@ -356,14 +418,14 @@ pub async fn check_problem(
     let signature = op.signature(direction);
     let tolerance = data.tolerance(op, direction);
     let no_values = HashMap::new();
-    let values = problem.directions.get(&direction).unwrap_or(&no_values);
+    let values = problem.of(op, row.storage())?.directions.get(&direction).unwrap_or(&no_values);
     let mut fenced = Vec::new();
     for (number, arg) in (0..).zip(&signature) {
-        let words = match values.get(arg.name) {
-            Some((before, _)) if arg.access != Access::Write => layout::to_device(&arg.spec, before),
-            _ => vec![UNWRITTEN; arg.spec.len()],
+        let elements = match values.get(arg.name) {
+            Some((before, _)) if arg.access != Access::Write => Some(layout::to_device(&arg.spec, before)),
+            _ => None,
         };
-        fenced.push(Fenced::new(gpu, arg, words, SENTINEL + number)?);
+        fenced.push(Fenced::new(gpu, arg, row.storage().element(arg.name).of(&arg.spec), elements, number)?);
     }
     let tensors: Vec<&Tensor> = fenced.iter().map(|fenced| &fenced.tensor).collect();
     gpu.launch(row, op, &tensors)?;
@@ -374,17 +436,22 @@ pub async fn check_problem(
         if let Some(at) = fenced.breach(&words) {
             return Ok(Err(Fault::Fence { arg: arg.name, at }));
         }
-        let inside = &words[FENCE..][..arg.spec.len()];
-        let host = layout::to_host(&arg.spec, inside);
+        let inside = &words[FENCE..][..fenced.before.len()];
+        let element = fenced.tensor.element();
+        let host = layout::to_host(&arg.spec, &element.unpack(&arg.spec, inside));
         if arg.access == Access::Read {
-            if let Some(at) = inside.iter().zip(&fenced.before).position(|(after, before)| after != before) {
-                let at = coordinates(&[arg.spec.len()], at);
+            if let Some(word) = inside.iter().zip(&fenced.before).position(|(after, before)| after != before) {
+                let at = coordinates(&[arg.spec.len()], word * arg.spec.len().div_ceil(fenced.before.len()));
                 return Ok(Err(Fault::InputChanged { arg: arg.name, at }));
             }
             continue;
         }
         if let Some((_, expected)) = values.get(arg.name) {
-            let unwritten = inside.iter().filter(|&&word| word == UNWRITTEN).count();
+            let unwritten = fenced.unwritten(inside);
+            let tolerance = match element {
+                Element::F16 if tolerance != Tolerance::EXACT => tolerance.and_rounded_to_f16(),
+                _ => tolerance,
+            };
             match compare(arg, &host, expected, tolerance, unwritten) {
                 Ok(agreed) => agreement = agreement.and(agreed),
                 Err(fault) => return Ok(Err(fault)),
@@ -403,20 +470,50 @@ struct Fenced {
 }
 
 impl Fenced {
-    fn new(gpu: &Gpu, arg: &Arg, before: Vec<u32>, sentinel: u32) -> Result<Self, Error> {
+    /// Around these elements, one word for each, or around an output, which nothing has been written to.
+    fn new(gpu: &Gpu, arg: &Arg, element: Element, elements: Option<Vec<u32>>, number: u32) -> Result<Self, Error> {
+        let (sentinel, unwritten) = match element {
+            Element::F32 => (SENTINEL + number, UNWRITTEN),
+            Element::F16 => (SENTINEL_F16 + 0x0001_0001 * (number + 1), UNWRITTEN_F16),
+        };
+        let mut before = match elements {
+            Some(elements) => element.pack(&arg.spec, elements),
+            None => vec![unwritten; element.words(&arg.spec)],
+        };
+        // The half word behind an odd number of f16 is part of the fence.
+        if let Some(last) = before.last_mut().filter(|_| element == Element::F16 && arg.spec.len() % 2 == 1) {
+            *last = *last & 0xffff | sentinel << 16;
+        }
         let fence = [sentinel; FENCE];
         let words = [&fence[..], &before, &fence[..]].concat();
         let whole = gpu.empty(&TensorSpec::index([words.len()]))?;
         gpu.write_words(&whole, &words)?;
-        let tensor = whole.within(FENCE, arg.spec.clone())?;
+        let tensor = whole.within_stored(FENCE, arg.spec.clone(), element)?;
         Ok(Self { whole, tensor, before, sentinel })
     }
 
     /// The first fence word that was changed, counted from the tensor's start.
     fn breach(&self, words: &[u32]) -> Option<isize> {
         let inside = FENCE..FENCE + self.before.len();
-        let at = (0..words.len()).find(|at| !inside.contains(at) && words[*at] != self.sentinel)?;
+        let spec = &self.tensor.spec;
+        let half = self.tensor.element() == Element::F16 && spec.len() % 2 == 1;
+        let breached = |&at: &usize| match inside.contains(&at) {
+            true => half && at + 1 == inside.end && words[at] >> 16 != self.sentinel >> 16,
+            false => words[at] != self.sentinel,
+        };
+        let at = (0..words.len()).find(breached)?;
         Some(at as isize - FENCE as isize)
+    }
+
+    /// Elements of these words that nothing was written to.
+    fn unwritten(&self, inside: &[u32]) -> usize {
+        match self.tensor.element() {
+            Element::F32 => inside.iter().filter(|&&word| word == UNWRITTEN).count(),
+            Element::F16 => {
+                let halves = inside.iter().flat_map(|word| [word & 0xffff, word >> 16]);
+                halves.filter(|&half| half == UNWRITTEN_F16 & 0xffff).count()
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A row whose shader was edited while the program runs.
 
 use crate::kernel::Launch;
-use crate::{Error, Needs, Prefer, Row, Shader, Source};
+use crate::{Error, Needs, Prefer, Row, Shader, Source, Storage};
 use reference::{Direction, Operation};
 
 /// `row` with the texts of some of its files replaced; `texts` are paths below `shaders/` with their
@@ -52,6 +52,9 @@ impl Row for Edited {
     }
     fn needs(&self) -> Needs {
         self.row.needs()
+    }
+    fn storage(&self) -> Storage {
+        self.row.storage()
     }
     fn fields(&self) -> &'static [(&'static str, &'static str)] {
         self.row.fields()

@@ -11,6 +11,7 @@ pub use sample::{Clock, Sample};
 use crate::adapter::{Wish, pick};
 use crate::kernel::{Prefer, Row};
 use crate::memory::{Account, Pool, Tensor, buffer_bytes, largest_buffer};
+use crate::storage::{Element, Storage};
 use crate::tuned::{Class, Tuned, Tuning};
 use crate::{Binding, BindingKind, Error, Shader, layout, ops};
 use patience::{Patience, others_sleep};
@@ -46,6 +47,8 @@ pub struct Options {
     pub rows: Vec<&'static dyn Row>,
     /// Which table of measured choices [`Gpu::select`] follows.
     pub tuning: Tuning,
+    /// Whether to ask for 16-bit floats, if the adapter has them. Off for tests of what happens without.
+    pub f16: bool,
 }
 
 impl Default for Options {
@@ -58,12 +61,16 @@ impl Default for Options {
             timeout: None,
             rows: Vec::new(),
             tuning: Tuning::default(),
+            f16: true,
         }
     }
 }
 
 /// A NaN with a payload that no arithmetic produces.
 const POISON: u32 = 0x7fc0_dead;
+
+/// Two such f16.
+const POISON_F16: u32 = 0x7ead_7ead;
 
 /// Dispatches that wait before they are submitted without being asked to: enough to hide the cost
 /// of a submission, few enough that the device starts early and a wait stays short.
@@ -72,6 +79,9 @@ const BATCH: usize = 1024;
 /// Submissions that may wait for the device. More would only make the host run further ahead, and a
 /// wait for all of them take longer than any one may.
 const IN_FLIGHT: usize = 4;
+
+/// What a row that stores f16 asks for.
+const NO_F16: &str = "it needs 16-bit floats in shaders and in memory (SHADER_F16)";
 
 /// Bind groups kept. Replaying the same launches on the same buffers needs a few dozen.
 const BIND_GROUPS: usize = 4096;
@@ -172,7 +182,8 @@ impl Gpu {
             Tuning::Table(table) => Some(Arc::clone(table)),
             Tuning::Off => None,
         };
-        let optional = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F16;
+        let f16 = if options.f16 { wgpu::Features::SHADER_F16 } else { wgpu::Features::empty() };
+        let optional = wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | f16;
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("selvedge"),
@@ -357,14 +368,26 @@ impl Gpu {
 
     /// A tensor with arbitrary contents. The name appears where memory runs out.
     pub fn empty_named(&self, spec: &TensorSpec, name: &dyn Fn() -> String) -> Result<Tensor, Error> {
+        self.empty_stored(spec, Element::F32, name)
+    }
+
+    /// The same with real numbers that lie in memory like this. Indices lie there as ever.
+    pub fn empty_stored(
+        &self,
+        spec: &TensorSpec,
+        element: Element,
+        name: &dyn Fn() -> String,
+    ) -> Result<Tensor, Error> {
         spec.check("tensor", "a tensor")?;
-        let (pool, device) = (&self.stream.pool, &self.inner.device);
+        let element = element.of(spec);
+        let (pool, device, words) = (&self.stream.pool, &self.inner.device, element.words(spec));
         if self.stream.recording.is_some() {
-            return Ok(Tensor::new(spec, pool.promise(device, spec.len(), name)?));
+            return Ok(Tensor::new(spec, element, pool.promise(device, words, name)?));
         }
-        let tensor = Tensor::new(spec, pool.take(device, spec.len(), name)?);
+        let tensor = Tensor::new(spec, element, pool.take(device, words, name)?);
         if self.inner.poison {
-            self.write_words(&tensor, &vec![POISON; spec.len()])?;
+            let poison = if element == Element::F16 { POISON_F16 } else { POISON };
+            self.write_words(&tensor, &vec![poison; words])?;
         }
         Ok(tensor)
     }
@@ -386,7 +409,7 @@ impl Gpu {
                 expected: tensor.spec.to_string(),
             });
         }
-        self.write_words(tensor, &layout::to_device(&tensor.spec, array))
+        self.write_words(tensor, &tensor.element.pack(&tensor.spec, layout::to_device(&tensor.spec, array)))
     }
 
     /// Replaces a tensor's words, as they lie on the device.
@@ -401,14 +424,14 @@ impl Gpu {
     /// Waits for a tensor and returns it in the host layout.
     pub async fn read(&self, tensor: &Tensor) -> Result<Array<f32>, Error> {
         let words = self.read_words(tensor).await?;
-        Ok(layout::to_host(&tensor.spec, &words))
+        Ok(layout::to_host(&tensor.spec, &tensor.element.unpack(&tensor.spec, &words)))
     }
 
     /// Waits for a tensor and returns its words as they lie on the device.
     pub async fn read_words(&self, tensor: &Tensor) -> Result<Vec<u32>, Error> {
         self.must_run("read")?;
         self.submit()?;
-        let bytes = tensor.spec.len() as u64 * 4;
+        let bytes = tensor.words() as u64 * 4;
         let encoder = self.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let bytes = self.download(encoder, tensor.buffer.raw()?, tensor.offset, bytes).await?;
         Ok(bytemuck::pod_collect_to_vec(&bytes))
@@ -425,20 +448,20 @@ impl Gpu {
         while !rest.is_empty() {
             let mut bytes = 0;
             let fits = |tensor: &&&Tensor| {
-                bytes += tensor.spec.len() as u64 * 4;
+                bytes += tensor.words() as u64 * 4;
                 bytes <= MOST
             };
             let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
             let parts: Vec<_> = now
                 .iter()
-                .map(|tensor| Ok((tensor.buffer.raw()?, tensor.offset, tensor.spec.len() as u64 * 4)))
+                .map(|tensor| Ok((tensor.buffer.raw()?, tensor.offset, tensor.words() as u64 * 4)))
                 .collect::<Result<_, Error>>()?;
             let encoder = self.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             let words: Vec<u32> = bytemuck::pod_collect_to_vec(&self.download_all(encoder, &parts).await?);
             let mut words = words.as_slice();
             for tensor in now {
-                let Some((own, others)) = words.split_at_checked(tensor.spec.len()) else { break };
-                arrays.push(layout::to_host(&tensor.spec, own));
+                let Some((own, others)) = words.split_at_checked(tensor.words()) else { break };
+                arrays.push(layout::to_host(&tensor.spec, &tensor.element.unpack(&tensor.spec, own)));
                 words = others;
             }
             rest = later;
@@ -608,25 +631,69 @@ impl Gpu {
     /// The row to launch for a direction of a problem: the one that was measured to be the fastest, or else the
     /// [preferred](Gpu::preferred) one.
     pub fn select(&self, op: &dyn Operation, direction: Direction) -> Result<&'static dyn Row, Error> {
+        self.select_if(op, direction, &|storage| storage == Storage::F32)
+    }
+
+    /// The same for arguments that are stored in this way.
+    pub fn select_stored(
+        &self,
+        op: &dyn Operation,
+        direction: Direction,
+        storage: Storage,
+    ) -> Result<&'static dyn Row, Error> {
+        self.select_if(op, direction, &|other| other == storage)
+    }
+
+    /// The same for these arguments.
+    pub(crate) fn select_for(
+        &self,
+        op: &dyn Operation,
+        direction: Direction,
+        args: &[&Tensor],
+    ) -> Result<&'static dyn Row, Error> {
+        let signature = op.signature(direction);
+        let stored: Vec<Element> = args.iter().map(|tensor| tensor.element).collect();
+        self.select_if(op, direction, &|storage| storage.takes(&signature, stored.iter().copied()))
+    }
+
+    fn select_if(
+        &self,
+        op: &dyn Operation,
+        direction: Direction,
+        takes: &dyn Fn(Storage) -> bool,
+    ) -> Result<&'static dyn Row, Error> {
         // Whoever adds a row of their own wants to see it at work, whatever was measured before there was one.
         let own = |row: &&dyn Row| row.op() == op.name() && row.direction() == direction;
         let tuned = match self.inner.rows.iter().copied().any(|row| own(&row)) {
             true => None,
             false => self.inner.tuned.as_ref().and_then(|tuned| tuned.choice(op, direction)),
         };
+        // What was measured in f32 is taken for the best in f16, too.
+        let stored = |row| Storage::ALL.into_iter().filter(|&it| takes(it)).find_map(|it| ops::stored(row, it));
+        let tuned = tuned.and_then(stored);
         match tuned.filter(|row| self.supports(*row).and_then(|()| row.accepts(op)).is_ok()) {
             Some(row) => Ok(row),
-            None => self.preferred(op, direction),
+            None => self.preferred_if(op, direction, takes),
         }
     }
 
     /// The row that is launched where nothing was measured: the last of its table that was written for this kind of
     /// adapter, that the device can run and that accepts the problem.
     pub fn preferred(&self, op: &dyn Operation, direction: Direction) -> Result<&'static dyn Row, Error> {
+        self.preferred_if(op, direction, &|storage| storage == Storage::F32)
+    }
+
+    fn preferred_if(
+        &self,
+        op: &dyn Operation,
+        direction: Direction,
+        takes: &dyn Fn(Storage) -> bool,
+    ) -> Result<&'static dyn Row, Error> {
         let software = self.class() == Class::Software;
         let mut reasons = Vec::new();
         let all = ops::all().iter().map(|row| &**row).chain(self.inner.rows.iter().copied());
-        for row in all.rev().filter(|row| row.op() == op.name() && row.direction() == direction) {
+        let of_direction = |row: &&dyn Row| row.op() == op.name() && row.direction() == direction;
+        for row in all.rev().filter(|row| of_direction(row) && takes(row.storage())) {
             let fits = match row.prefer() {
                 Prefer::Anywhere => true,
                 Prefer::Hardware => !software,
@@ -640,11 +707,17 @@ impl Gpu {
                 Err(error) => reasons.push(error.to_string()),
             }
         }
+        if reasons.is_empty() {
+            reasons.push("none stores its arguments as these are".to_owned());
+        }
         Err(Error::NoKernel { op: op.name(), direction: direction.name(), reasons: reasons.join("; ") })
     }
 
     /// Whether the device has what a row needs, or what is missing.
     pub fn supports(&self, row: &dyn Row) -> Result<(), Error> {
+        if row.storage() != Storage::F32 && !self.features().contains(wgpu::Features::SHADER_F16) {
+            return Err(Error::NotSupported { id: row.id(), reason: NO_F16.to_owned() });
+        }
         let lanes = row.needs().subgroup_lanes;
         let here = self.inner.info.subgroup_min_size;
         if lanes == 0 || (self.features().contains(wgpu::Features::SUBGROUP) && here >= lanes) {
@@ -658,7 +731,7 @@ impl Gpu {
     /// come in the order of the signature.
     pub fn run(&self, op: &dyn Operation, direction: Direction, args: &[&Tensor]) -> Result<(), Error> {
         // While recording, too: what no kernel can run is an error here, not when the plan is made.
-        let row = self.select(op, direction)?;
+        let row = self.select_for(op, direction, args)?;
         match &self.stream.recording {
             Some(recording) => self.record(recording, op, direction, None, args),
             None => self.launch(row, op, args),
@@ -700,6 +773,7 @@ impl Gpu {
         let launch = row.launch(op)?;
         let signature = op.signature(row.direction());
         check_arguments(op.name(), &signature, args)?;
+        check_elements(row, &signature, args)?;
         let compiled = self.compiled(row)?;
         let limit = self.inner.device.limits().max_compute_workgroups_per_dimension;
         let uniform = self.uniform(&launch.params);
@@ -752,7 +826,7 @@ impl Gpu {
                 })
             });
             let (flops, bytes) = match index {
-                0 => (op.flops(row.direction()), op.bytes(row.direction())),
+                0 => (op.flops(row.direction()), row.storage().bytes(op, row.direction())),
                 _ => (0, 0),
             };
             let (pipeline, bind_group) = (stage.pipeline.clone(), bind_group.clone());
@@ -767,7 +841,7 @@ impl Gpu {
     fn scratch(&self, words: usize, name: &dyn Fn() -> String) -> Result<Tensor, Error> {
         let spec = TensorSpec::plain([words]);
         match self.stream.recording {
-            Some(_) => Ok(Tensor::new(&spec, self.stream.pool.take(&self.inner.device, words, name)?)),
+            Some(_) => Ok(Tensor::new(&spec, Element::F32, self.stream.pool.take(&self.inner.device, words, name)?)),
             None => self.empty_named(&spec, name),
         }
     }
@@ -930,6 +1004,22 @@ fn check_arguments(op: &'static str, signature: &[reference::Arg], args: &[&Tens
                 what: format!("argument `{}`", arg.name),
                 got: "the memory of another argument".into(),
                 expected: "memory of its own, since it is written".into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether arguments are stored as a row has them.
+fn check_elements(row: &dyn Row, signature: &[reference::Arg], args: &[&Tensor]) -> Result<(), Error> {
+    for (arg, tensor) in signature.iter().zip(args) {
+        let element = row.storage().element(arg.name).of(&arg.spec);
+        if tensor.element != element {
+            return Err(Error::Mismatch {
+                op: row.id(),
+                what: format!("argument `{}`", arg.name),
+                got: format!("stored as {}", tensor.element),
+                expected: element.to_string(),
             });
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::grid::Grid;
+use crate::storage::{Storage, Stored};
 use reference::{Contract, Direction, Operation};
 use std::fmt;
 
@@ -79,7 +80,7 @@ pub enum Prefer {
 }
 
 /// The order in which a row adds up what its formula sums. Floating-point sums depend on it: rows of
-/// one direction that declare the same order give the same bits, on every problem and any one
+/// one direction that declare the same order and store alike give the same bits, on every problem and any one
 /// device, and only such rows may stand in for one another unseen. A test holds them to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Summation {
@@ -204,6 +205,10 @@ pub trait Row: fmt::Debug + Send + Sync {
     fn prefer(&self) -> Prefer;
     /// What it needs of the device.
     fn needs(&self) -> Needs;
+    /// Which of its arguments are stored as f16.
+    fn storage(&self) -> Storage {
+        Storage::F32
+    }
     /// The order of its sums.
     fn order(&self) -> Summation {
         Summation::Own
@@ -304,6 +309,15 @@ impl<O: Contract> Row for TypedRow<O> {
 /// program.
 pub fn custom<O: Contract>(table: &'static Table<O>) -> Vec<&'static dyn Row> {
     rows(table).into_iter().map(|row| &*Box::leak(row)).collect()
+}
+
+/// The rows of a table, and after them those of its shaders that store arguments in these other ways.
+pub fn rows_stored<O: Contract>(table: &'static Table<O>, storages: &[Storage]) -> Vec<Box<dyn Row>> {
+    let stored = |&storage: &Storage| {
+        let stored = rows(table).into_iter().filter_map(move |row| Stored::new(row, storage));
+        stored.map(|row| Box::new(row) as Box<dyn Row>)
+    };
+    rows(table).into_iter().chain(storages.iter().flat_map(stored)).collect()
 }
 
 /// The rows of a table, with their types erased.

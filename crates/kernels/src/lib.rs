@@ -21,6 +21,7 @@ pub mod ops;
 pub mod probe;
 mod shader;
 pub mod shared;
+pub mod storage;
 pub mod tuned;
 
 pub use adapter::{Wish, adapters};
@@ -31,5 +32,6 @@ pub use kernel::{Kernel, Needs, Overrides, Prefer, Row, Scratch, Source, Stage, 
 pub use measure::{ClockKind, Measured, Percentiles};
 pub use memory::Tensor;
 pub use shader::{Binding, BindingKind, Resources, Shader};
+pub use storage::{Element, Storage};
 pub use tuned::{Class, Tuned, Tuning};
 pub use wgpu;

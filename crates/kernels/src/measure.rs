@@ -177,11 +177,11 @@ pub async fn measure(
     };
     verify("before").await?;
     let direction = row.direction();
-    let bytes = op.bytes(direction);
+    let bytes = row.storage().bytes(op, direction);
     let copies = settings.rotate.div_ceil(bytes.max(1)).clamp(1, Settings::COPIES);
     let recorder = gpu.recorder();
     for _ in 0..copies {
-        let args = problem.upload(gpu, op, direction)?;
+        let args = problem.upload(gpu, op, row)?;
         recorder.launch(row, op, &args.iter().collect::<Vec<&Tensor>>())?;
     }
     let plan = recorder.plan(crate::Fusion::Off)?;

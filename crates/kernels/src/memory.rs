@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::gpu::{lock, now_or_never};
+use crate::storage::Element;
 use reference::TensorSpec;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -204,6 +205,7 @@ impl Drop for Buffer {
 #[derive(Clone, Debug)]
 pub struct Tensor {
     pub(crate) spec: TensorSpec,
+    pub(crate) element: Element,
     pub(crate) buffer: Arc<Buffer>,
     /// Where the tensor starts in its buffer, in bytes.
     pub(crate) offset: u64,
@@ -212,13 +214,23 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    pub(crate) fn new(spec: &TensorSpec, buffer: Buffer) -> Self {
-        Self { spec: spec.clone(), buffer: Arc::new(buffer), offset: 0, slack: 0 }
+    pub(crate) fn new(spec: &TensorSpec, element: Element, buffer: Buffer) -> Self {
+        Self { spec: spec.clone(), element, buffer: Arc::new(buffer), offset: 0, slack: 0 }
     }
 
     /// Type, layout, dimensions.
     pub fn spec(&self) -> &TensorSpec {
         &self.spec
+    }
+
+    /// How its real numbers lie in memory.
+    pub fn element(&self) -> Element {
+        self.element
+    }
+
+    /// Its size in 32-bit words.
+    pub fn words(&self) -> usize {
+        self.element.words(&self.spec)
     }
 
     /// A tensor inside this one, from word `offset` on: for tests that fence a tensor with
@@ -228,7 +240,13 @@ impl Tensor {
     /// the binding ended with it, a robust driver would drop what is written past the end, and read
     /// zeros there, and the kernel that does so would look right.
     pub fn within(&self, offset: usize, spec: TensorSpec) -> Result<Self, Error> {
-        if !offset.is_multiple_of(64) || offset + spec.len() > self.spec.len() {
+        self.within_stored(offset, spec, Element::F32)
+    }
+
+    /// The same for one whose real numbers lie otherwise in memory.
+    pub fn within_stored(&self, offset: usize, spec: TensorSpec, element: Element) -> Result<Self, Error> {
+        let words = element.words(&spec);
+        if !offset.is_multiple_of(64) || offset + words > self.words() {
             return Err(Error::Mismatch {
                 op: "tensor",
                 what: "a view".into(),
@@ -236,8 +254,9 @@ impl Tensor {
                 expected: format!("a multiple of 64 words into {}", self.spec),
             });
         }
-        let slack = self.slack + self.spec.len() - offset - spec.len();
-        Ok(Self { spec, buffer: Arc::clone(&self.buffer), offset: self.offset + offset as u64 * 4, slack })
+        let slack = self.slack + self.words() - offset - words;
+        let buffer = Arc::clone(&self.buffer);
+        Ok(Self { spec, element, buffer, offset: self.offset + offset as u64 * 4, slack })
     }
 
     /// A tensor that lies inside this one, from word `offset` on, which must be a multiple of 64: kernels get no more
@@ -250,7 +269,7 @@ impl Tensor {
         Ok(wgpu::BufferBinding {
             buffer: self.buffer.raw()?,
             offset: self.offset,
-            size: std::num::NonZeroU64::new((self.spec.len() + self.slack) as u64 * 4),
+            size: std::num::NonZeroU64::new((self.words() + self.slack) as u64 * 4),
         })
     }
 

@@ -1,6 +1,6 @@
 //! From a row's WGSL files to a validated module, and what the module says about itself.
 
-use crate::{Error, Row, Source};
+use crate::{Error, Row, Source, Storage, storage};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Handle, ScalarKind, StorageAccess, TypeInner};
 use std::collections::BTreeSet;
@@ -49,13 +49,22 @@ pub enum BindingKind {
 impl Shader {
     /// Composes, parses and validates a row's shader. Needs no device.
     pub fn of(row: &dyn Row) -> Result<Self, Error> {
-        Self::compose(row.source(), row.shared())
+        Self::compose_stored(row.source(), row.shared(), row.storage())
     }
 
     /// Puts the shared modules in front of `source`, parses and validates the whole.
     pub fn compose(source: Source, shared: &[Source]) -> Result<Self, Error> {
-        let parts: Vec<Source> = shared.iter().copied().chain([source]).collect();
-        let text: String = parts.iter().map(|part| format!("{}\n", part.text.trim_end())).collect();
+        Self::compose_stored(source, shared, Storage::F32)
+    }
+
+    /// The same with arguments that are stored as f16.
+    fn compose_stored(source: Source, shared: &[Source], stored: Storage) -> Result<Self, Error> {
+        let own = storage::narrowed(source.text, stored);
+        let directive = (stored != Storage::F32).then_some(storage::ENABLE);
+        let modules = shared.iter().map(|source| (source.path, source.text));
+        let parts: Vec<(&str, &str)> =
+            directive.into_iter().chain(modules).chain([(source.path, own.as_str())]).collect();
+        let text: String = parts.iter().map(|(_, text)| format!("{}\n", text.trim_end())).collect();
         let module = naga::front::wgsl::parse_str(&text).map_err(|error| {
             let labels = error.labels().map(|(span, note)| (span, note.to_owned())).collect();
             let notes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
@@ -63,7 +72,7 @@ impl Shader {
             describe(&parts, &text, labels, &message)
         })?;
         // Subgroup operations have no enable directive in this naga; the capability admits them.
-        let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER;
+        let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER | Capabilities::SHADER_FLOAT16;
         let info = Validator::new(ValidationFlags::all(), capabilities)
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
             .subgroup_operations(naga::valid::SubgroupOperationSet::all())
@@ -176,13 +185,13 @@ impl Shader {
 
 /// Points an error of the composed text back at the files and lines it came from: the first label says where, the others
 /// follow with what they say.
-fn describe(parts: &[Source], text: &str, labels: Vec<(naga::Span, String)>, message: &str) -> Error {
+fn describe(parts: &[(&str, &str)], text: &str, labels: Vec<(naga::Span, String)>, message: &str) -> Error {
     let mut places = labels.into_iter().filter(|(span, _)| span.is_defined()).map(|(span, note)| {
         let location = span.location(text);
         (locate(parts, location.line_number as usize, location.line_position as usize), note)
     });
     let Some(((place, shown), _)) = places.next() else {
-        let path = parts.last().map_or("", |part| part.path).to_owned();
+        let path = parts.last().map_or("", |(path, _)| path).to_owned();
         return Error::Shader { path, message: message.to_owned() };
     };
     let mut message = format!("{message}\n{shown}");
@@ -193,16 +202,16 @@ fn describe(parts: &[Source], text: &str, labels: Vec<(naga::Span, String)>, mes
 }
 
 /// Where a line of the composed text stands, as `path:line:column`, and the line with a caret below. Past the end is the end.
-fn locate(parts: &[Source], mut line: usize, column: usize) -> (String, String) {
+fn locate(parts: &[(&str, &str)], mut line: usize, column: usize) -> (String, String) {
     let mut place = (String::new(), String::new());
-    for part in parts {
-        let lines = part.text.trim_end().lines().count();
+    for (path, own) in parts {
+        let lines = own.trim_end().lines().count();
         let (at, column) = match line <= lines {
             true => (line.max(1), column.max(1)),
-            false => (lines, part.text.lines().nth(lines.saturating_sub(1)).map_or(0, |line| line.chars().count()) + 1),
+            false => (lines, own.lines().nth(lines.saturating_sub(1)).map_or(0, |line| line.chars().count()) + 1),
         };
-        let text = part.text.lines().nth(at.saturating_sub(1)).unwrap_or_default();
-        place = (format!("{}:{at}:{column}", part.path), format!("  {text}\n  {:>column$}", '^'));
+        let text = own.lines().nth(at.saturating_sub(1)).unwrap_or_default();
+        place = (format!("{}:{at}:{column}", path), format!("  {text}\n  {:>column$}", '^'));
         if line <= lines {
             break;
         }

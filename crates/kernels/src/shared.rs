@@ -5,6 +5,9 @@ use crate::{Source, shader};
 /// `group_index`: the place of a workgroup in a folded grid.
 pub const GRID: Source = shader!("shared/grid.wgsl");
 
+/// `stored`: what is left of a number once it was stored as `y`.
+pub const STORED: Source = crate::storage::STORED;
+
 /// `divide`: integer division without the lane-by-lane division of software adapters.
 pub const DIVIDE: Source = shader!("shared/divide.wgsl");
 

@@ -32,6 +32,7 @@ fn ids_name_operation_direction_algorithm_and_file() {
         let Some(algorithm) = row.id().strip_prefix(&expected) else {
             return Err(format!("does not start with `{expected}`"));
         };
+        let algorithm = algorithm.strip_suffix(row.storage().suffix()).unwrap_or("does not say how it stores");
         let path = format!("{}/{}_{algorithm}.wgsl", row.op(), row.direction());
         if row.source().path != path {
             return Err(format!("its shader is {}, not {path}", row.source().path));

@@ -25,6 +25,14 @@ impl Tolerance {
         Self { atol: eps * (terms as f64 + 16.0) * scale, rtol: 16.0 * eps }
     }
 
+    /// The bound for an element that is stored as f16 afterwards, compared with the rounded reference: a number that may
+    /// be off may be rounded to the other side, which is one unit in the last place of its 11 digits, or of the smallest
+    /// numbers.
+    pub fn and_rounded_to_f16(self) -> Self {
+        let [unit, smallest] = [-10, -24].map(|exponent| 2.0_f64.powi(exponent));
+        Self { atol: self.atol + smallest, rtol: self.rtol + unit }
+    }
+
     /// Whether `got` is acceptable. NaN never is, unless both are; an infinity must be matched.
     pub fn accepts(&self, got: f64, expected: f64) -> bool {
         if got.is_nan() || expected.is_nan() {
@@ -49,6 +57,15 @@ mod tests {
         assert!(!loose.accepts(f64::INFINITY, 1.0));
         assert!(!loose.accepts(f64::INFINITY, f64::NEG_INFINITY));
         assert!(loose.accepts(f64::INFINITY, f64::INFINITY));
+    }
+
+    #[test]
+    fn one_step_of_f16_is_accepted_and_not_two() {
+        let bound = Tolerance { atol: 0.0, rtol: 1e-6 }.and_rounded_to_f16();
+        // From 1 to 2 they are 2^-10 apart, at 0 2^-24.
+        let [step, smallest] = [-10, -24].map(|exponent| 2.0_f64.powi(exponent));
+        assert!(bound.accepts(1.0 + step, 1.0) && !bound.accepts(1.0 + 2.0 * step, 1.0));
+        assert!(bound.accepts(smallest, 0.0) && !bound.accepts(2.0 * smallest, 0.0));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use crate::Error;
-use kernels::Gpu;
+use kernels::{Element, Gpu};
 use reference::{Access, Array, Direction, Operation, TensorSpec};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +16,7 @@ pub enum Device {
 #[derive(Clone, Debug)]
 pub struct Tensor {
     spec: TensorSpec,
+    element: Element,
     storage: Storage,
 }
 
@@ -30,6 +31,11 @@ impl Tensor {
     /// Type, layout, dimensions.
     pub fn spec(&self) -> &TensorSpec {
         &self.spec
+    }
+
+    /// How its real numbers are stored.
+    pub fn element(&self) -> Element {
+        self.element
     }
 
     /// Whether both are the same tensor, not only equal.
@@ -66,14 +72,25 @@ impl Device {
 
     /// A tensor with arbitrary contents. The name appears where memory runs out.
     pub fn empty_named(&self, spec: &TensorSpec, name: &dyn Fn() -> String) -> Result<Tensor, Error> {
+        self.empty_stored(spec, Element::F32, name)
+    }
+
+    /// The same with real numbers that are stored like this. On the reference they are rounded whenever they are
+    /// written.
+    pub fn empty_stored(
+        &self,
+        spec: &TensorSpec,
+        element: Element,
+        name: &dyn Fn() -> String,
+    ) -> Result<Tensor, Error> {
         let storage = match self {
-            Self::Gpu(gpu) => Storage::Gpu(gpu.empty_named(spec, name)?),
+            Self::Gpu(gpu) => Storage::Gpu(gpu.empty_stored(spec, element, name)?),
             Self::Reference => {
                 spec.check("tensor", "a tensor")?;
                 Storage::Host(Arc::new(Mutex::new(Arc::new(Array::zeros(spec)))))
             }
         };
-        Ok(Tensor { spec: spec.clone(), storage })
+        Ok(Tensor { spec: spec.clone(), element, storage })
     }
 
     /// A tensor of zeros.
@@ -104,7 +121,7 @@ impl Device {
         for (spec, offset) in specs.iter().zip(offsets) {
             if let Storage::Gpu(memory) = &whole.storage {
                 let storage = Storage::Gpu(memory.part(offset, spec.clone())?);
-                parts.push(Tensor { spec: spec.clone(), storage });
+                parts.push(Tensor { spec: spec.clone(), element: Element::F32, storage });
             }
         }
         Ok(Arena { whole: Some(whole), parts })
@@ -125,7 +142,7 @@ impl Device {
     }
 
     /// Replaces a tensor's contents, in the host layout.
-    pub fn write(&self, tensor: &Tensor, array: Array<f32>) -> Result<(), Error> {
+    pub fn write(&self, tensor: &Tensor, mut array: Array<f32>) -> Result<(), Error> {
         match (self, &tensor.storage) {
             (Self::Gpu(gpu), Storage::Gpu(storage)) => Ok(gpu.write(storage, &array)?),
             (Self::Reference, Storage::Host(storage)) => {
@@ -138,6 +155,7 @@ impl Device {
                         expected: spec.to_string(),
                     }));
                 }
+                tensor.element.round_all(&mut array);
                 *lock(storage) = Arc::new(array);
                 Ok(())
             }
@@ -258,17 +276,18 @@ fn run_on_host(op: &dyn Operation, direction: Direction, args: &[&Tensor]) -> Re
         }
         match arg.access {
             Access::Read => inputs.push(Arc::clone(&lock(storage))),
-            Access::Write | Access::Update => written.push(storage),
+            Access::Write | Access::Update => written.push((storage, tensor.element)),
         }
     }
     let nothing = Arc::new(Array::Index(Vec::new()));
     let take = |storage: &&Arc<Mutex<Arc<Array<f32>>>>| {
         Arc::unwrap_or_clone(std::mem::replace(&mut *lock(storage), Arc::clone(&nothing)))
     };
-    let mut outputs: Vec<Array<f32>> = written.iter().map(take).collect();
+    let mut outputs: Vec<Array<f32>> = written.iter().map(|(storage, _)| take(storage)).collect();
     let inputs: Vec<&Array<f32>> = inputs.iter().map(Arc::as_ref).collect();
     let outcome = op.run(direction, &inputs, &mut outputs.iter_mut().collect::<Vec<_>>());
-    for (storage, output) in written.into_iter().zip(outputs) {
+    for ((storage, element), mut output) in written.into_iter().zip(outputs) {
+        element.round_all(&mut output);
         *lock(storage) = Arc::new(output);
     }
     Ok(outcome?)

@@ -2,6 +2,7 @@
 //! it. Nothing else in this crate depends on them; [`Tape::apply`] serves any operation.
 
 use crate::{Error, Tape, Var};
+use kernels::Element;
 use reference::ops::{
     AvgPool2d, BatchNorm, BatchNormMode, Conv2d, Dense, Dropout, Flatten, FourierFeatures, LogSoftmax, MaxPool2d,
     MultiClassHinge, NllLoss, Relu, SoftmaxCrossEntropy,
@@ -22,6 +23,16 @@ impl Tape {
         let [n, features_in, ..] = x.spec().as_nchw();
         let features_out = weight.spec().dims.first().copied().unwrap_or_default();
         self.first(Dense::new(n, features_in, features_out)?, &[x, weight, bias])
+    }
+
+    /// The same for the last layer: whatever `x` is stored as, the logits are f32.
+    pub fn dense_logits(&self, x: &Var, weight: &Var, bias: &Var) -> Result<Var, Error> {
+        let [n, features_in, ..] = x.spec().as_nchw();
+        let features_out = weight.spec().dims.first().copied().unwrap_or_default();
+        let op = Dense::new(n, features_in, features_out)?;
+        let wrong = reference::wrong_arguments(op.name(), reference::Direction::Fwd);
+        let logits = self.apply_stored(op, &[x, weight, bias], Some(Element::F32))?;
+        logits.into_iter().next().ok_or(wrong.into())
     }
 
     /// Max-pooling.

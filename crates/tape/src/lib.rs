@@ -10,10 +10,13 @@ mod device;
 mod error;
 mod functions;
 mod optimizer;
+mod rescale;
 mod tape;
 
 pub use clip::{clip_norm, clip_value};
 pub use device::{Arena, Device, Tensor};
 pub use error::Error;
+pub use kernels::Element;
 pub use optimizer::Optimizer;
+pub use rescale::rescale;
 pub use tape::{Gradients, Tape, Var};

@@ -63,6 +63,15 @@ impl Optimizer {
         self.whole.as_ref().map(|whole| whole.grads.parts())
     }
 
+    /// These gradients as few tensors: all as one, with zeros between them, where they stand next to each other. For what
+    /// is done to each of their elements by itself.
+    pub fn together<'a>(&'a self, grads: &[Option<&'a Tensor>]) -> Vec<&'a Tensor> {
+        match &self.whole {
+            Some(whole) if whole.is_filled_by(grads) => vec![&whole.grad],
+            _ => grads.iter().flatten().copied().collect(),
+        }
+    }
+
     /// An optimizer of `params`; `op` makes the operation for one of them.
     pub fn new<E: From<Error>>(
         device: &Device,
@@ -86,11 +95,8 @@ impl Optimizer {
 
     /// One step. `grads` are in the order of the parameters; a parameter without one stays.
     pub fn step(&self, device: &Device, rates: &Tensor, grads: &[Option<&Tensor>]) -> Result<(), Error> {
-        if let Some(whole) = &self.whole {
-            let in_place = |(part, grad): (&Tensor, &Option<&Tensor>)| grad.is_some_and(|grad| grad.is(part));
-            if whole.grads.parts.len() == grads.len() && whole.grads.parts.iter().zip(grads).all(in_place) {
-                return whole.slot.step(device, rates, &whole.grad);
-            }
+        if let Some(whole) = self.whole.as_ref().filter(|whole| whole.is_filled_by(grads)) {
+            return whole.slot.step(device, rates, &whole.grad);
         }
         for (slot, grad) in self.slots.iter().zip(grads) {
             if let Some(grad) = grad {
@@ -103,6 +109,14 @@ impl Optimizer {
     /// The state of every parameter, by parameter and name: what a checkpoint keeps.
     pub fn state(&self) -> impl Iterator<Item = (usize, &'static str, &Tensor)> {
         self.slots.iter().enumerate().flat_map(|(i, slot)| slot.state.iter().map(move |(name, t)| (i, *name, t)))
+    }
+}
+
+impl Whole {
+    /// Whether these gradients stand where there is a place for them.
+    fn is_filled_by(&self, grads: &[Option<&Tensor>]) -> bool {
+        let in_place = |(part, grad): (&Tensor, &Option<&Tensor>)| grad.is_some_and(|grad| grad.is(part));
+        self.grads.parts.len() == grads.len() && self.grads.parts.iter().zip(grads).all(in_place)
     }
 }
 

@@ -1,4 +1,5 @@
 use crate::{Device, Error, Tensor};
+use kernels::Element;
 use reference::ops::Accumulate;
 use reference::{Access, Array, Direction, Operation, TensorSpec};
 use std::cell::{Cell, RefCell};
@@ -99,21 +100,33 @@ impl Tape {
     /// Runs `fwd` of an operation and records it. `inputs` are the arguments it reads or updates,
     /// in the order of its signature; returned are those it writes, in that order. Gradients flow
     /// through the first.
+    ///
+    /// What is called `y` is stored as what is called `x` is: activations stay in f16 from one layer to the next.
     pub fn apply(&self, op: impl Operation, inputs: &[&Var]) -> Result<Vec<Var>, Error> {
+        self.apply_stored(op, inputs, None)
+    }
+
+    /// Like [`Tape::apply`], with `y` stored like this.
+    pub fn apply_stored(&self, op: impl Operation, inputs: &[&Var], y: Option<Element>) -> Result<Vec<Var>, Error> {
         let op: Rc<dyn Operation> = Rc::new(op);
         let name = op.name();
         if inputs.iter().any(|input| !Rc::ptr_eq(&input.token, &self.token)) {
             return Err(Error::OtherTape { op: name });
         }
         let wants_gradient = inputs.iter().any(|input| input.wants_gradient);
+        let signature = op.signature(Direction::Fwd);
+        let read = signature.iter().filter(|arg| arg.access != Access::Write);
+        let x = read.zip(inputs).find(|(arg, _)| arg.name == "x").map(|(_, x)| x.tensor.element());
+        let y = y.or(x).unwrap_or_default();
         let mut inputs = inputs.iter();
         let mut args: Vec<(&'static str, Var)> = Vec::new();
         let mut outputs = Vec::new();
-        for arg in op.signature(Direction::Fwd) {
+        for arg in signature {
             if arg.access == Access::Write {
                 let differentiable = outputs.is_empty() && wants_gradient;
-                let output =
-                    self.value(self.device.empty_named(&arg.spec, &|| format!("{name}.{}", arg.name))?, differentiable);
+                let element = if arg.name == "y" { y } else { Element::F32 };
+                let tensor = self.device.empty_stored(&arg.spec, element, &|| format!("{name}.{}", arg.name))?;
+                let output = self.value(tensor, differentiable);
                 outputs.push((arg.name, output.clone()));
                 args.push((arg.name, output));
             } else {
@@ -206,7 +219,12 @@ impl Tape {
                 tensors.push(match (arg.access, known.get(arg.name)) {
                     (Access::Write, _) => match wanted(arg.name).and_then(|(_, value)| gradients.place(node, value)) {
                         Some(place) => place,
-                        None => self.device.empty_named(&arg.spec, &|| format!("{}.{}", op.name(), arg.name))?,
+                        None => {
+                            // A gradient is stored as what it is the gradient of.
+                            let of = arg.name.strip_prefix('d').and_then(|of| known.get(of));
+                            let element = of.map(Tensor::element).unwrap_or_default();
+                            self.device.empty_stored(&arg.spec, element, &|| format!("{}.{}", op.name(), arg.name))?
+                        }
                     },
                     (_, Some(tensor)) => tensor.clone(),
                     (_, None) => {

@@ -68,7 +68,7 @@ fn set(table: &mut Table, path: &[&str], value: Option<Value>) -> Result<(), Str
 #[cfg(test)]
 mod tests {
     use crate::cli::UsageError;
-    use crate::recipe::{Cosine, EarlyStopping, LayerSpec, Monitor, Optimizer, Recipe, Schedule, Sgd};
+    use crate::recipe::{Cosine, EarlyStopping, LayerSpec, Monitor, Optimizer, Precision, Recipe, Schedule, Sgd};
 
     fn assigned(name: &str, assignments: &[&str]) -> Result<Recipe, UsageError> {
         let mut recipe = Recipe::find(name).unwrap();
@@ -83,6 +83,8 @@ mod tests {
             &[
                 "train.epochs=3",
                 "train.clip_grad_norm=1.5",
+                "train.precision=f16-storage",
+                "train.loss_scale=1024",
                 "layers.9.rate=0.25",
                 "layers.1.kernel=[3, 5]",
                 "schedule.kind=cosine",
@@ -97,6 +99,7 @@ mod tests {
         .unwrap();
         recipe.check().unwrap();
         assert_eq!((recipe.train.epochs, recipe.train.clip_grad_norm), (3, Some(1.5)));
+        assert_eq!((recipe.train.precision, recipe.train.loss_scale), (Precision::F16Storage, Some(1024.0)));
         assert!(matches!(&recipe.layers[8], LayerSpec::Dropout(dropout) if dropout.rate == 0.25));
         assert!(matches!(&recipe.layers[0], LayerSpec::Conv(conv) if conv.kernel.w == 5));
         assert_eq!(recipe.schedule, Schedule::Cosine(Cosine { warm_up: 0.0, floor: 0.1 }));

@@ -4,7 +4,7 @@ use crate::bench::args::{
     BENCH_EXAMPLES, COURSE_EXAMPLES, KernelsBenchArgs, KernelsCourseArgs, KernelsReportArgs, KernelsRooflineArgs,
     KernelsTuneArgs, REPORT_EXAMPLES, ROOFLINE_EXAMPLES, TUNE_EXAMPLES,
 };
-use crate::recipe::{Normalise, OptimizerKind, Order};
+use crate::recipe::{Normalise, OptimizerKind, Order, Precision};
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -377,6 +377,9 @@ pub struct Overrides {
     /// Map pixels to [0, 1] or [-1, 1]
     #[arg(long, value_enum)]
     pub normalise: Option<Normalise>,
+    /// How activations are stored: `f16-storage` takes half the memory, and a device with 16-bit floats
+    #[arg(long, value_enum)]
+    pub precision: Option<Precision>,
     /// Rate of every dropout layer
     #[arg(long, value_name = "RATE")]
     pub dropout: Option<f64>,
@@ -657,6 +660,9 @@ pub struct KernelsProfileArgs {
     /// Images per step [default: the recipe's]
     #[arg(long, value_name = "N")]
     pub batch_size: Option<usize>,
+    /// How activations are stored [default: as the recipe says]
+    #[arg(long, value_enum)]
+    pub precision: Option<Precision>,
     /// File to write: the dispatches on a time line, for Perfetto (trace event JSON)
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
@@ -960,7 +966,7 @@ mod tests {
     fn every_flag_of_train_is_understood() {
         let args = train(
             "train depth2 --epochs 3 --max-steps 50 --batch-size 8 --seed 7 --order sequential --validation 100 \
-             --normalise unit --dropout 0.25 --optimizer sgd --lr 0.1 --momentum 0.9 --nesterov --weight-decay 1e-4 \
+             --normalise unit --precision f16-storage --dropout 0.25 --optimizer sgd --lr 0.1 --momentum 0.9 --nesterov --weight-decay 1e-4 \
              --init a.safetensors --log-every 1 --out runs/x --quiet",
         );
         let expected = Overrides {
@@ -971,6 +977,7 @@ mod tests {
             order: Some(Order::Sequential),
             validation: Some(100),
             normalise: Some(Normalise::Unit),
+            precision: Some(Precision::F16Storage),
             dropout: Some(0.25),
             optimizer: Some(OptimizerKind::Sgd),
             lr: Some(0.1),

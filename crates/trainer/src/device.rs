@@ -2,6 +2,7 @@
 
 use crate::cli::{self, DeviceArgs};
 use crate::console;
+use crate::recipe::Precision;
 use crate::summary::Adapter;
 use kernels::tuned::{Tuned, TunedError, Tuning};
 use kernels::wgpu;
@@ -75,6 +76,27 @@ pub async fn open(args: &DeviceArgs, checks: bool) -> anyhow::Result<Device> {
             Ok(Device::Reference)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// A device has no 16-bit floats.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{adapter} has no 16-bit floats (SHADER_F16), which --precision f16-storage needs; take --precision f32, or --device \
+     reference"
+)]
+pub struct NoF16 {
+    /// The adapter's name.
+    pub adapter: String,
+}
+
+/// Refuses a device that cannot store activations like this.
+pub fn require(device: &Device, precision: Precision) -> Result<(), NoF16> {
+    match (device, precision) {
+        (Device::Gpu(gpu), Precision::F16Storage) if !gpu.features().contains(wgpu::Features::SHADER_F16) => {
+            Err(NoF16 { adapter: gpu.info().name.clone() })
+        }
+        _ => Ok(()),
     }
 }
 

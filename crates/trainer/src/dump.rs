@@ -31,7 +31,7 @@ pub async fn dump(
     let order = &order[range.clone()];
 
     let model = Model::new(device, network, values)?;
-    let images = Images::upload(device, split, recipe.data.normalise)?;
+    let images = Images::upload(device, split, recipe.data.normalise, recipe.train.precision)?;
     let visit = Visit::new(device, order, 0)?;
     let (x, labels) = images.gather(device, &visit, order.len())?;
     let tape = Tape::new(device);

@@ -3,7 +3,7 @@
 use crate::batch::BatchError;
 use crate::checkpoint::CheckpointError;
 use crate::cli::UsageError;
-use crate::device::TuningError;
+use crate::device::{NoF16, TuningError};
 use crate::extend::LengthError;
 use crate::interrupt::{Interrupted, Signal};
 use crate::kernels_check::ChecksFailed;
@@ -154,6 +154,7 @@ impl Failure {
             || error.is::<fashion_mnist::SplitError>();
         let known = [
             (usage, Self::Usage),
+            (error.is::<NoF16>(), Self::NoAdapter),
             (error.is::<fashion_mnist::Error>(), Self::Data),
             (error.is::<Diverged>(), Self::Diverged),
             (error.is::<ChecksFailed>(), Self::Runtime),
@@ -223,6 +224,7 @@ mod tests {
             (Diverged::InStep { step: 1, epoch: 1, origin: None, skipped: 0, run: None }.into(), 5),
             (Diverged::InUse { steps: 1, images: "test", layer: None }.into(), 5),
             (kernels::Error::NotSupported { id: "", reason: String::new() }.into(), 3),
+            (NoF16 { adapter: String::new() }.into(), 3),
             (CheckpointError::Unwritable { path: "x".into(), error: std::io::Error::other("") }.into(), 1),
             (CheckpointError::None { folder: "x".into() }.into(), 2),
             (CheckpointError::Invalid { refused: vec![] }.into(), 6),

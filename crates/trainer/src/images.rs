@@ -1,8 +1,9 @@
 //! Images on the device: uploaded once as bytes, gathered and normalised batch by batch there.
 
 use crate::network::INPUT;
-use crate::recipe::{Normalise, Recipe};
+use crate::recipe::{Normalise, Precision, Recipe};
 use fashion_mnist::Split;
+use kernels::Element;
 use reference::ops::{AffineAugment, Gather, GatherSizes, RandomErasing};
 use reference::{Array, Direction, TensorSpec};
 use tape::{Device, Error, Tensor};
@@ -15,6 +16,7 @@ pub struct Images {
     total: usize,
     scale: f32,
     offset: f32,
+    element: Element,
 }
 
 /// The order in which images are visited, and where in it the next batch begins.
@@ -27,8 +29,8 @@ pub struct Visit {
 }
 
 impl Images {
-    /// Uploads a split.
-    pub fn upload(device: &Device, split: &Split, normalise: Normalise) -> Result<Self, Error> {
+    /// Uploads a split. Batches of it are stored as `precision` says.
+    pub fn upload(device: &Device, split: &Split, normalise: Normalise, precision: Precision) -> Result<Self, Error> {
         let (words, _) = split.images().as_chunks::<4>();
         let words: Vec<u32> = words.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect();
         let classes: Vec<u32> = split.labels().iter().map(|&label| label.into()).collect();
@@ -39,6 +41,7 @@ impl Images {
             total: split.len(),
             scale,
             offset,
+            element: precision.element(),
         })
     }
 
@@ -48,7 +51,7 @@ impl Images {
         let [c, h, w] = INPUT;
         let sizes = GatherSizes { n, c, h, w, total: self.total, order_len: visit.len };
         let op = Gather::new(sizes, self.scale, self.offset)?;
-        let x = device.empty(&TensorSpec::image(n, c, h, w))?;
+        let x = device.empty_stored(&TensorSpec::image(n, c, h, w), self.element, &|| "gather.x".to_owned())?;
         let labels = device.empty(&TensorSpec::index([n]))?;
         device.run(&op, Direction::Fwd, &[&self.pixels, &self.classes, &visit.order, &visit.counter, &x, &labels])?;
         Ok((x, labels))
@@ -62,13 +65,13 @@ pub fn augment(device: &Device, recipe: &Recipe, counter: &Tensor, x: Tensor) ->
     let mut x = x;
     if let Some(augment) = &recipe.augment {
         let op = AffineAugment::new(x.spec().as_nchw(), augment.ranges(), augment.fill(normalise))?;
-        let y = device.empty(x.spec())?;
+        let y = device.empty_stored(x.spec(), x.element(), &|| "affine_augment.y".to_owned())?;
         device.run(&op, Direction::Fwd, &[counter, &x, &y])?;
         x = y;
     }
     if let Some(erasing) = &recipe.erasing {
         let op = RandomErasing::new(x.spec().as_nchw(), erasing.config(normalise))?;
-        let y = device.empty(x.spec())?;
+        let y = device.empty_stored(x.spec(), x.element(), &|| "random_erasing.y".to_owned())?;
         device.run(&op, Direction::Fwd, &[&x, counter, &y])?;
         x = y;
     }

@@ -2,7 +2,7 @@
 
 use crate::cli::UsageError;
 use crate::similar::most_similar;
-use kernels::Row;
+use kernels::{Row, Storage};
 use reference::Operation;
 use reference::cases::Case;
 use std::collections::BTreeSet;
@@ -26,9 +26,12 @@ pub fn rows(filters: &[String]) -> Result<Vec<&'static dyn Row>, UsageError> {
     Ok(all().filter(|row| filters.is_empty() || filters.iter().any(|filter| matches(filter, *row))).collect())
 }
 
-/// The one row that is meant: a whole id, or a part that no other id has.
+/// The one row that is meant: a whole id, or a part that no other id has. One that stores f16 has to be called so.
 pub fn one(name: &str) -> Result<&'static dyn Row, UsageError> {
-    let rows = rows(&[name.to_owned()])?;
+    let mut rows = rows(&[name.to_owned()])?;
+    if !name.contains("f16") && rows.iter().any(|row| row.storage() == Storage::F32) {
+        rows.retain(|row| row.storage() == Storage::F32);
+    }
     match rows[..] {
         [row] => Ok(row),
         _ => {
@@ -67,7 +70,8 @@ pub fn case_of(row: &'static dyn Row, case: Option<&str>) -> Result<Case, UsageE
 /// Floating-point operations and bytes of a launch, every argument counted once.
 pub fn work(row: &dyn Row, op: &dyn Operation) -> (u64, u64) {
     let signature = op.signature(row.direction());
-    (op.flops(row.direction()), signature.iter().map(|arg| 4 * arg.spec.len() as u64).sum())
+    let bytes = signature.iter().map(|arg| row.storage().element(arg.name).bytes() * arg.spec.len() as u64);
+    (op.flops(row.direction()), bytes.sum())
 }
 
 /// What a row could have been meant by: `conv2d`, `conv2d.fwd`, `conv2d.fwd.tiled`, `tiled`.
@@ -135,14 +139,19 @@ mod tests {
     #[test]
     fn filters_are_parts_of_ids_and_add_up() {
         assert_eq!(ids(&[]).unwrap().len(), kernels::ops::all().len());
-        let fwd = ["dropout.fwd.naive", "dropout.fwd.vec4"];
-        assert_eq!(ids(&["dropout.fwd"]).unwrap(), fwd);
-        assert_eq!(ids(&["relu.fwd"]).unwrap(), ["relu.fwd.naive", "relu.fwd.vec4"]);
+        assert_eq!(
+            ids(&["dropout.fwd"]).unwrap(),
+            ["dropout.fwd.naive", "dropout.fwd.vec4", "dropout.fwd.naive_f16", "dropout.fwd.vec4_f16"]
+        );
         assert!(ids(&["relu.fw"]).unwrap().contains(&"conv2d_relu.fwd.naive"));
-        assert_eq!(ids(&["dropout.fwd.vec4", "dropout.fwd.naive", "out.fwd.naive"]).unwrap(), fwd);
+        assert_eq!(ids(&["dropout.fwd.vec4", "dropout.fwd.naive", "opout.fwd.vec4"]).unwrap().len(), 3);
         // Part of `avg_pool2d.bwd_input.disjoint_vec4`, too.
         assert_eq!(ids(&["avg_pool2d.bwd_input.disjoint"]).unwrap(), ["avg_pool2d.bwd_input.disjoint"]);
         assert!(ids(&["naive"]).unwrap().len() > 10);
+        assert_eq!(ids(&["relu.fwd.vec4_f16"]).unwrap(), ["relu.fwd.vec4_f16"]);
+        assert_eq!(one("opout.fwd.naiv").unwrap().id(), "dropout.fwd.naive");
+        assert_eq!(one("dropout.fwd.naive_f").unwrap().id(), "dropout.fwd.naive_f16");
+        assert!(ids(&["f16"]).unwrap().iter().all(|id| id.contains("_f16")));
     }
 
     #[test]

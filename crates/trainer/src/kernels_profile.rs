@@ -3,9 +3,9 @@
 use crate::bench::rows::{roofline_json, roofline_lines};
 use crate::bench::steps::with_step;
 use crate::cli::{DeviceArgs, KernelsProfileArgs};
-use crate::console;
 use crate::files::{Existing, write_atomically};
 use crate::recipe::Recipe;
+use crate::{console, device as devices};
 use anyhow::Context;
 use kernels::probe::Roofline;
 use kernels::{Gpu, Options, Timing};
@@ -24,6 +24,7 @@ const STEPS: usize = 10;
 pub async fn profile(device: &DeviceArgs, args: &KernelsProfileArgs) -> anyhow::Result<()> {
     let mut recipe = Recipe::find(&args.recipe)?;
     recipe.train.batch_size = args.batch_size.unwrap_or(recipe.train.batch_size);
+    recipe.train.precision = args.precision.unwrap_or(recipe.train.precision);
     recipe.check()?;
     let gpu = Gpu::open(&Options {
         wish: device.wish(),
@@ -32,6 +33,7 @@ pub async fn profile(device: &DeviceArgs, args: &KernelsProfileArgs) -> anyhow::
         ..Options::default()
     })
     .await?;
+    devices::require(&Device::Gpu(gpu.clone()), recipe.train.precision)?;
     let profile = Profile::measure(&gpu, &recipe).await?;
     if let Some(path) = &args.trace {
         write_atomically(path, profile.trace().to_string().as_bytes(), Existing::Replace)

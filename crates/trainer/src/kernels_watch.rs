@@ -313,7 +313,7 @@ impl Desk {
     /// Times the row that would run as well, in the same moment and on the same case; `naive`, which may be slow, once.
     async fn numbers(&mut self, measured: &Measured, agreement: Agreement) -> Result<Numbers, Error> {
         let case = self.timed_case();
-        let best = self.gpu.select(&*case.op, self.row.direction())?;
+        let best = self.gpu.select_stored(&*case.op, self.row.direction(), self.row.storage())?;
         let naive = format!("{}.{}.naive", self.row.op(), self.row.direction());
         let naive = kernels::ops::all().iter().map(|row| &**row).find(|row| row.id() == naive);
         let naive = naive.filter(|row| self.gpu.supports(*row).and_then(|()| row.accepts(&*case.op)).is_ok());

@@ -118,6 +118,7 @@ impl Model {
             .collect();
         let counter = pass.dropout.map(|counter| tape.constant(counter));
         let mut x = tape.constant(x);
+        let last = self.network.layers().len().saturating_sub(1);
         for (index, layer) in self.network.layers().iter().enumerate() {
             x = match *layer {
                 Layer::Conv { weight, bias, h, w, .. } => {
@@ -131,6 +132,9 @@ impl Model {
                 Layer::MaxPool { h, w } => tape.max_pool2d(&x, h, w)?,
                 Layer::AvgPool { h, w } => tape.avg_pool2d(&x, h, w)?,
                 Layer::Flatten => tape.flatten(&x)?,
+                Layer::Dense { weight, bias, .. } if index == last => {
+                    tape.dense_logits(&x, &parameters[weight], &parameters[bias])?
+                }
                 Layer::Dense { weight, bias, .. } => tape.dense(&x, &parameters[weight], &parameters[bias])?,
                 Layer::FourierFeatures { weight, bias, scale } => {
                     tape.fourier_features(&tape.dense(&x, &parameters[weight], &parameters[bias])?, scale)?

@@ -25,6 +25,7 @@ impl Overrides {
         set(&mut train.batch_size, self.batch_size);
         set(&mut train.seed, self.seed);
         set(&mut train.order, self.order);
+        set(&mut train.precision, self.precision);
         train.max_steps = self.max_steps.or(train.max_steps);
         set(&mut recipe.data.validation, self.validation);
         if self.validation.is_some_and(|images| images > 0) {
@@ -122,7 +123,7 @@ mod tests {
     fn flags_change_what_they_name() {
         let changed = recipe(
             "depth2 --epochs 3 --max-steps 5 --batch-size 9 --seed 11 --order sequential --validation 0 \
-             --normalise unit --dropout 0.1",
+             --normalise unit --precision f16-storage --dropout 0.1",
         )
         .unwrap();
         let mut expected = Recipe::find("depth2").unwrap();
@@ -132,6 +133,7 @@ mod tests {
             seed: 11,
             order: Order::Sequential,
             max_steps: Some(5),
+            precision: crate::recipe::Precision::F16Storage,
             ..expected.train
         };
         expected.data = crate::recipe::Data { normalise: Normalise::Unit, validation: 0, ..expected.data };

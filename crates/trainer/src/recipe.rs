@@ -23,6 +23,7 @@ pub use schedule::{Constant, Cosine, OneCycle, Schedule, StepDecay};
 pub use stopping::{EarlyStopping, Monitor};
 
 use crate::network::NetworkError;
+use kernels::Element;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -132,9 +133,41 @@ pub struct Train {
     /// Stop after this many steps, even within an epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u64>,
+    /// How activations and their gradients are stored on the device.
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
+    /// What the loss is multiplied by at first, where activations are stored as f16; 65536 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<f64>,
     /// Scale the gradients of a step so that their norm, taken over all of them, is at most this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_grad_norm: Option<f64>,
+}
+
+/// How activations and their gradients are stored on the device. Parameters, their gradients, statistics, logits and
+/// loss are f32, and so is all arithmetic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// With 32 bits.
+    #[default]
+    F32,
+    /// With 16 bits; the loss is scaled so that small gradients are not lost.
+    F16Storage,
+}
+
+impl Precision {
+    /// What activations are stored as.
+    pub fn element(self) -> Element {
+        match self {
+            Self::F32 => Element::F32,
+            Self::F16Storage => Element::F16,
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The order of the training images.

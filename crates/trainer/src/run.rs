@@ -173,6 +173,7 @@ impl Run {
         (display, begin): (Display, Instant),
     ) -> anyhow::Result<Done> {
         let Self { recipe, network, log_every, start } = self;
+        device::require(device, recipe.train.precision)?;
         let adapter = device::describe(device);
         let partition = Partition::new(&recipe, dataset.train.len())?;
         let identity = Identity {
@@ -290,6 +291,8 @@ impl Run {
             recipe: recipe.name.clone(),
             dataset: dataset.name.to_string(),
             seed: recipe.train.seed,
+            precision: recipe.train.precision,
+            loss_scale: state.loss_scale,
             adapter,
             parameters,
             trainable_parameters: trainable,

@@ -3,11 +3,12 @@
 use crate::images::{Images, Visit, augment};
 use crate::model::{Forward, Model, Pass};
 use crate::network::Network;
-use crate::recipe::Recipe;
+use crate::recipe::{Precision, Recipe};
+use crate::train::LossScale;
 use reference::ops::BatchNormMode;
 use reference::{Access, Array, Direction, TensorSpec};
 use std::fmt;
-use tape::{Device, Error, Gradients, Optimizer, Tape, Tensor, Var, clip_norm};
+use tape::{Device, Error, Gradients, Optimizer, Tape, Tensor, Var, clip_norm, rescale};
 
 /// A training step with all it works on already on the device.
 #[derive(Debug)]
@@ -17,8 +18,10 @@ pub struct Step<'a> {
     images: &'a Images,
     visit: &'a Visit,
     optimizer: Optimizer,
-    /// The gradient of the loss by itself.
-    one: Tensor,
+    /// The gradient of the loss by itself, times the scale of the loss.
+    scale: Tensor,
+    /// What takes the scale out of the gradients, where there is one.
+    unscale: Option<Tensor>,
     rates: Tensor,
 }
 
@@ -33,9 +36,21 @@ impl<'a> Step<'a> {
     ) -> Result<Self, Error> {
         let optimizer =
             Optimizer::of_arena(device, model.trained(), |spec| recipe.optimizer.update(spec).map_err(Error::from))?;
-        let one = device.upload(&TensorSpec::plain([1]), Array::Real(vec![1.0]))?;
+        let one = || device.upload(&TensorSpec::plain([1]), Array::Real(vec![1.0]));
+        let scaled = recipe.train.precision == Precision::F16Storage;
+        let (scale, unscale) = (one()?, scaled.then(one).transpose()?);
         let rates = device.zeros(&TensorSpec::plain([4]))?;
-        Ok(Self { recipe, model, images, visit, optimizer, one, rates })
+        Ok(Self { recipe, model, images, visit, optimizer, scale, unscale, rates })
+    }
+
+    /// Multiplies the loss by this from now on, so that gradients are neither too small nor too large for f16. In f32
+    /// there is no scale.
+    pub fn scale_loss(&self, device: &Device, scale: Option<&LossScale>) -> Result<(), Error> {
+        if let (Some(unscale), Some(LossScale { scale, .. })) = (&self.unscale, scale) {
+            device.write(&self.scale, Array::Real(vec![*scale]))?;
+            device.write(unscale, Array::Real(vec![1.0 / scale]))?;
+        }
+        Ok(())
     }
 
     /// One step on the next `n` images. Returned: `[sum of losses, correct predictions]` of them, before the update.
@@ -55,7 +70,7 @@ impl<'a> Step<'a> {
         let forward = self.model.forward_seen(&tape, &x, pass, seen)?;
         let (loss, metrics) = Model::loss(&tape, &self.recipe.loss, &forward.logits, &labels)?;
         let places = self.model.places(&forward, self.optimizer.gradients().unwrap_or_default());
-        let gradients = tape.backward_into(&loss, &self.one, places)?;
+        let gradients = tape.backward_into(&loss, &self.scale, places)?;
         Ok(Derived { forward, loss, metrics, gradients })
     }
 
@@ -66,6 +81,9 @@ impl<'a> Step<'a> {
         device.run(&schedule, Direction::Update, &[&self.visit.counter, &self.rates])?;
         let grads: Vec<Option<&Tensor>> =
             self.model.gradients(&derived.forward, &derived.gradients).map(|(_, grad)| grad).collect();
+        if let Some(unscale) = &self.unscale {
+            rescale(device, &self.optimizer.together(&grads), unscale)?;
+        }
         if let Some(norm) = self.recipe.train.clip_grad_norm {
             let known: Vec<&Tensor> = grads.iter().flatten().copied().collect();
             clip_norm(device, &known, norm as f32)?;

@@ -3,7 +3,8 @@
 use crate::evaluation::Evaluation;
 use crate::extend::Extension;
 use crate::metrics::Scores;
-use crate::train::Best;
+use crate::recipe::Precision;
+use crate::train::{Best, LossScale};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -16,6 +17,12 @@ pub struct Summary {
     pub dataset: String,
     /// Of weights, order, split and dropout.
     pub seed: u64,
+    /// How activations were stored.
+    #[serde(default)]
+    pub precision: Precision,
+    /// What the loss was multiplied by in the end, where activations were stored as f16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<LossScale>,
     /// Where it ran.
     pub adapter: Adapter,
     /// Values in the network, running statistics included.
@@ -117,6 +124,8 @@ pub(crate) mod tests {
             recipe: "lenet5".to_owned(),
             dataset: "synthetic".to_owned(),
             seed: 7,
+            precision: Precision::F32,
+            loss_scale: None,
             adapter: Adapter {
                 name: "llvmpipe".to_owned(),
                 device_type: "cpu".to_owned(),

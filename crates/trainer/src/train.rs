@@ -2,11 +2,13 @@
 
 mod divergence;
 mod records;
+mod scale;
 mod session;
 mod state;
 mod watch;
 
 pub use records::Records;
+pub use scale::LossScale;
 pub use session::layout;
 pub use state::{Best, LoopState};
 
@@ -21,7 +23,7 @@ use crate::interrupt::{Interrupt, Interrupted, Signal};
 use crate::metrics::{Epoch, Record, Timing};
 use crate::model::Model;
 use crate::progress::TrainingProgress;
-use crate::recipe::{Monitor, Recipe};
+use crate::recipe::{Monitor, Precision, Recipe};
 use crate::step::Step;
 use fashion_mnist::{Dataset, SplitError, split_validation};
 use session::{Session, TOTALS_EPOCH, TOTALS_LOG, Totals};
@@ -128,7 +130,7 @@ impl Trainer<'_> {
     ) -> anyhow::Result<LoopState> {
         let (device, recipe) = (self.device, self.recipe);
         let partition = Partition::new(recipe, self.dataset.train.len())?;
-        let images = Images::upload(device, &self.dataset.train, recipe.data.normalise)?;
+        let images = Images::upload(device, &self.dataset.train, recipe.data.normalise, recipe.train.precision)?;
         let visit = Visit::new(device, &partition.train, recipe.train.seed)?;
         let step = Step::new(device, recipe, model, &images, &visit)?;
         let ways = (self.settings.log_every.is_some(), self.settings.eager);
@@ -142,7 +144,13 @@ impl Trainer<'_> {
                 session.restore(&start)?;
                 start
             }
-            None => session.snapshot(&LoopState::default()).await?,
+            None => {
+                let first = || recipe.train.loss_scale.map_or_else(LossScale::default, LossScale::from);
+                let loss_scale = (recipe.train.precision == Precision::F16Storage).then(first);
+                let state = LoopState { loss_scale, ..LoopState::default() };
+                session.seek(&state)?;
+                session.snapshot(&state).await?
+            }
         };
         let records = begin(&mut good)?;
         let mut run = Run { session, state: good.state.clone(), good, records, clock: Clock::new() };
@@ -225,7 +233,20 @@ impl Trainer<'_> {
             run.good = now;
             return Ok(true);
         }
-        let divergence::Culprit { before, origin } = divergence::find(&run.session, &run.good, run.state.steps).await?;
+        let culprit = divergence::find(&run.session, &run.good, run.state.steps).await?;
+        let culprit = match divergence::rescale(&run.session, culprit).await? {
+            Ok(before) => {
+                let scale = before.state.loss_scale.unwrap_or_default().scale;
+                let step = before.state.steps + 1;
+                console::message(&format!("step {step}: a gradient overflows f16; the loss is scaled by {scale} now"));
+                run.state = before.state.clone();
+                run.good = before;
+                run.session.seek(&run.state)?;
+                return Ok(false);
+            }
+            Err(culprit) => culprit,
+        };
+        let divergence::Culprit { before, origin } = culprit;
         let (step, epoch) = (before.state.steps + 1, before.state.epoch);
         let (in_row, run_folder) = (before.state.skipped_in_row_now(), run.records.folder());
         let diverged = Diverged::InStep { step, epoch, origin: origin.clone(), skipped: in_row, run: run_folder };
@@ -335,7 +356,7 @@ pub async fn test(
     steps: u64,
     each: &mut dyn FnMut(&[f32]) -> ControlFlow<()>,
 ) -> anyhow::Result<Option<Evaluation>> {
-    let images = Images::upload(device, &dataset.test, recipe.data.normalise)?;
+    let images = Images::upload(device, &dataset.test, recipe.data.normalise, recipe.train.precision)?;
     let order: Vec<u32> = (0..dataset.test.len() as u32).collect();
     let set = (order.as_slice(), dataset.test.labels());
     let figures = Evaluator::new(device, model, recipe, &images, set, How::default())?.run(each).await?;

@@ -327,7 +327,13 @@ fn kernels_are_checked_and_listed() {
             .map(|line| line.split_whitespace().next().unwrap_or_default().to_owned())
             .collect()
     };
-    let expected = ["dense.bwd_bias.naive", "dense.bwd_bias.vec4", "relu.fwd.naive", "relu.fwd.vec4"];
+    let names = ["dense.bwd_bias.naive", "dense.bwd_bias.vec4", "relu.fwd.naive", "relu.fwd.vec4"];
+    let of_op = |op: &str| names.into_iter().filter(|name| name.starts_with(op)).collect::<Vec<_>>();
+    let both = |op: &str| {
+        let f32 = of_op(op).into_iter().map(str::to_owned);
+        f32.chain(of_op(op).into_iter().map(|name| format!("{name}_f16"))).collect::<Vec<_>>()
+    };
+    let expected = [both("dense"), both("relu")].concat();
     assert_eq!(rows(&ran.stdout), expected, "{}", ran.stdout);
     let vec4 = ran.stdout.lines().find(|line| line.starts_with("relu.fwd.vec4")).unwrap();
     assert!(vec4.contains(" ok ") && vec4.contains(": the number of elements is no multiple of 4"), "{vec4}");
@@ -341,7 +347,7 @@ fn kernels_are_checked_and_listed() {
     assert_eq!(report["failures"], serde_json::json!([]));
 
     let listed = desk.trainer("kernels list relu").ends(0);
-    assert_eq!(rows(&listed.stdout).len(), 4, "{}", listed.stdout);
+    assert_eq!(rows(&listed.stdout).len(), 8, "{}", listed.stdout);
     let all = desk.trainer("kernels list --json").ends(0).json();
     assert_eq!(all["rows"].as_array().unwrap().len(), kernels::ops::all().len());
 }

@@ -122,6 +122,25 @@ fn killed_runs_on_the_gpu_end_like_others() {
 }
 
 #[test]
+fn runs_in_f16_go_on_alike_and_in_f16_only() {
+    let desk = desk();
+    // So large a scale is halved on the way: the checkpoint holds what it has become.
+    let line = "train tiny.toml --synthetic --precision f16-storage --set train.loss_scale=1073741824 --log-every 3";
+    desk.trainer(&format!("{line} --max-steps 12 --out whole")).ends(0);
+    desk.trainer(&format!("{line} --max-steps 5 --out cut")).ends(0);
+    desk.trainer("train --resume cut --synthetic --precision f32").ends(2).says("precision");
+    desk.trainer("train --resume cut --synthetic --max-steps 12").ends(0);
+    same(&desk, "whole", "cut");
+    let summary: Value = serde_json::from_slice(&desk.read("cut/summary.json")).unwrap();
+    assert_eq!(summary["precision"], "f16-storage");
+    assert!(summary["loss_scale"]["halved"].as_u64().unwrap() > 0, "{summary}");
+    desk.trainer("train tiny.toml --synthetic --set train.loss_scale=4").ends(2).says("train.loss_scale");
+    desk.trainer("train tiny.toml --synthetic --precision f16-storage --set train.loss_scale=3")
+        .ends(2)
+        .says("power of 2");
+}
+
+#[test]
 fn epochs_end_and_begin_alike() {
     let desk = desk();
     // Six steps, three to an epoch, the last of each on a smaller batch; the best epoch is kept.

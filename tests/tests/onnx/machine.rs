@@ -124,6 +124,7 @@ impl Machine {
         let rows = kernels::ops::all().iter().map(|row| &**row).filter(|row| {
             row.op() == op.name()
                 && row.direction() == direction
+                && row.storage() == kernels::Storage::F32
                 && gpu.supports(*row).is_ok()
                 && row.accepts(op).is_ok()
         });

@@ -90,7 +90,7 @@ impl Graph<'_> {
     /// The row that this launch would run.
     fn row(&self, index: usize) -> Option<&'static dyn Row> {
         let node = self.nodes.get(index)?.as_ref()?;
-        self.gpu.select(&*node.op, node.direction).ok()
+        self.gpu.select_for(&*node.op, node.direction, &node.args.iter().collect::<Vec<_>>()).ok()
     }
 
     /// A launch of `op` with these arguments in place of the one at `like`, if there is a kernel of the same algorithm,
@@ -235,7 +235,7 @@ impl Graph<'_> {
             && self.row(loss)?.id() == "softmax_cross_entropy.fwd.single_group";
         let (gradient, last, upstream) = self.gradient_of_loss(loss)?;
         let op = DenseSoftmaxCrossEntropy { dense: layer.clone(), softmax: softmax.clone() };
-        let row = self.gpu.select(&op, Direction::Fwd).ok()?;
+        let row = self.gpu.select_stored(&op, Direction::Fwd, self.row(dense)?.storage()).ok()?;
         let args = [
             ("x", first.arg("x")),
             ("weight", first.arg("weight")),
@@ -287,10 +287,10 @@ impl Graph<'_> {
 }
 
 fn is_naive(row: &dyn Row) -> bool {
-    row.id().ends_with(".naive")
+    row.id().rsplit('.').next().is_some_and(|algorithm| algorithm.starts_with("naive"))
 }
 
-/// A launch of a row with these arguments; `None` if one is missing.
+/// A launch of a row with these arguments; `None` if one is missing, or stored in another way.
 fn node(
     row: &'static dyn Row,
     op: impl Operation,
@@ -298,6 +298,8 @@ fn node(
     args: &[(&str, Option<&Tensor>)],
 ) -> Option<Node> {
     let by_name = |name| args.iter().find(|(arg, _)| *arg == name).and_then(|(_, tensor)| tensor.cloned());
-    let args = op.signature(direction).iter().map(|arg| by_name(arg.name)).collect::<Option<_>>()?;
-    Some(Node { op: Box::new(op), direction, row: Some(row), args })
+    let signature = op.signature(direction);
+    let args: Vec<Tensor> = signature.iter().map(|arg| by_name(arg.name)).collect::<Option<_>>()?;
+    let fits = row.storage().takes(&signature, args.iter().map(Tensor::element));
+    fits.then(|| Node { op: Box::new(op), direction, row: Some(row), args })
 }

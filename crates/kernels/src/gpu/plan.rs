@@ -105,11 +105,12 @@ impl Gpu {
                     tensors.push(arg.clone());
                 }
             }
+            let args: Vec<&Tensor> = node.args.iter().collect();
             let row = match node.row {
                 Some(row) => row,
-                None => self.select(&*node.op, node.direction)?,
+                None => self.select_for(&*node.op, node.direction, &args)?,
             };
-            dispatches.extend(self.encode(row, &*node.op, &node.args.iter().collect::<Vec<_>>())?);
+            dispatches.extend(self.encode(row, &*node.op, &args)?);
             for buffer in lives.ending(index, &nodes) {
                 buffer.reuse();
             }

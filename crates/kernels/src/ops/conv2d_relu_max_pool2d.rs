@@ -1,5 +1,6 @@
 use crate::grid::Grid;
 use crate::kernel::{Kernel, Needs, Prefer, Stage, Table};
+use crate::shared::STORED;
 use crate::{Source, params, shader};
 use reference::ops::{Conv2dReluMaxPool2d, MaxPool2d};
 use reference::{Direction, Window};
@@ -130,7 +131,7 @@ pub(super) static TABLE: Table<Op> = Table {
             id: "conv2d_relu_max_pool2d.fwd.naive",
             direction: Direction::Fwd,
             source: shader!("conv2d_relu_max_pool2d/fwd_naive.wgsl"),
-            shared: &[GRID],
+            shared: &[GRID, STORED],
             overrides: &[WORKGROUP],
             stages: &[Stage {
                 entry: "main",
@@ -142,7 +143,7 @@ pub(super) static TABLE: Table<Op> = Table {
             id: "conv2d_relu_max_pool2d.fwd.tiled",
             direction: Direction::Fwd,
             source: shader!("conv2d_relu_max_pool2d/fwd_tiled.wgsl"),
-            shared: &[GRID, GEMM_TILE],
+            shared: &[GRID, STORED, GEMM_TILE],
             overrides: &TILE,
             prefer: Prefer::Hardware,
             accepts: halves,
@@ -153,7 +154,7 @@ pub(super) static TABLE: Table<Op> = Table {
             id: "conv2d_relu_max_pool2d.fwd.subgroup_vec4",
             direction: Direction::Fwd,
             source: shader!("conv2d_relu_max_pool2d/fwd_subgroup_vec4.wgsl"),
-            shared: &[GRID, DIVIDE, GEMM_SUBGROUP_VEC4],
+            shared: &[GRID, STORED, DIVIDE, GEMM_SUBGROUP_VEC4],
             prefer: Prefer::Software,
             needs: SUBGROUPS_OF_8,
             accepts: halves_in_vec4s,
@@ -164,7 +165,7 @@ pub(super) static TABLE: Table<Op> = Table {
             id: "conv2d_relu_max_pool2d.fwd.subgroup_wide",
             direction: Direction::Fwd,
             source: shader!("conv2d_relu_max_pool2d/fwd_subgroup_wide.wgsl"),
-            shared: &[GRID, DIVIDE, GEMM_SUBGROUP_WIDE],
+            shared: &[GRID, STORED, DIVIDE, GEMM_SUBGROUP_WIDE],
             prefer: Prefer::Software,
             needs: SUBGROUPS_OF_8,
             accepts: wide,
@@ -175,7 +176,7 @@ pub(super) static TABLE: Table<Op> = Table {
             id: "conv2d_relu_max_pool2d.fwd.direct",
             direction: Direction::Fwd,
             source: shader!("conv2d_relu_max_pool2d/fwd_direct.wgsl"),
-            shared: &[GRID, DIVIDE, STRIP_SUBGROUP],
+            shared: &[GRID, STORED, DIVIDE, STRIP_SUBGROUP],
             prefer: Prefer::Software,
             needs: SUBGROUPS_OF_8,
             accepts: direct,

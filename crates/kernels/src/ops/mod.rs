@@ -27,6 +27,7 @@ mod multi_class_hinge;
 mod nll_loss;
 mod random_erasing;
 mod relu;
+mod rescale;
 mod rmsprop;
 mod schedule;
 mod sgd;
@@ -34,7 +35,8 @@ mod softmax_cross_entropy;
 mod softmax_cross_entropy_with_gradient;
 mod sum_of_squares;
 
-use crate::kernel::{Row, rows};
+use crate::Storage;
+use crate::kernel::{Row, rows, rows_stored};
 use std::sync::LazyLock;
 
 /// Mesa's software Vulkan leaves the loops of an invocation after 65,535 rounds in all, whatever is left to do.
@@ -45,35 +47,45 @@ fn loops_end(rounds: usize) -> Result<(), &'static str> {
     if rounds <= ROUNDS { Ok(()) } else { Err("more rounds than a software driver's loops have") }
 }
 
+/// Operations of layers: what flows through them may be stored as f16.
+const ACTIVATIONS: &[Storage] = &[Storage::F16];
+
+/// The last of them, and what follows.
+const LAST_LAYER: &[Storage] = &[Storage::F16X];
+
+/// The same of layers that may be the last, and give logits in f32.
+const LAST_LAYER_TOO: &[Storage] = &[Storage::F16, Storage::F16X];
+
 static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
     [
         rows(&accumulate::TABLE),
         rows(&adam::TABLE),
-        rows(&affine_augment::TABLE),
-        rows(&avg_pool2d::TABLE),
-        rows(&batch_norm::TABLE),
-        rows(&batch_norm_relu::TABLE),
+        rows_stored(&affine_augment::TABLE, ACTIVATIONS),
+        rows_stored(&avg_pool2d::TABLE, ACTIVATIONS),
+        rows_stored(&batch_norm::TABLE, ACTIVATIONS),
+        rows_stored(&batch_norm_relu::TABLE, ACTIVATIONS),
         rows(&clip_norm::TABLE),
         rows(&clip_value::TABLE),
-        rows(&conv2d::TABLE),
-        rows(&conv2d_relu::TABLE),
-        rows(&conv2d_relu_max_pool2d::TABLE),
-        rows(&conv2d_weight_bias::TABLE),
-        rows(&dense::TABLE),
-        rows(&dense_relu::TABLE),
-        rows(&dense_softmax_cross_entropy::TABLE),
-        rows(&dense_weight_bias::TABLE),
-        rows(&dropout::TABLE),
-        rows(&flatten::TABLE),
-        rows(&fourier_features::TABLE),
-        rows(&gather::TABLE),
+        rows_stored(&conv2d::TABLE, ACTIVATIONS),
+        rows_stored(&conv2d_relu::TABLE, ACTIVATIONS),
+        rows_stored(&conv2d_relu_max_pool2d::TABLE, ACTIVATIONS),
+        rows_stored(&conv2d_weight_bias::TABLE, ACTIVATIONS),
+        rows_stored(&dense::TABLE, LAST_LAYER_TOO),
+        rows_stored(&dense_relu::TABLE, ACTIVATIONS),
+        rows_stored(&dense_softmax_cross_entropy::TABLE, LAST_LAYER),
+        rows_stored(&dense_weight_bias::TABLE, LAST_LAYER_TOO),
+        rows_stored(&dropout::TABLE, ACTIVATIONS),
+        rows_stored(&flatten::TABLE, ACTIVATIONS),
+        rows_stored(&fourier_features::TABLE, ACTIVATIONS),
+        rows_stored(&gather::TABLE, ACTIVATIONS),
         rows(&log_softmax::TABLE),
-        rows(&max_pool2d::TABLE),
-        rows(&max_pool2d_relu::TABLE),
+        rows_stored(&max_pool2d::TABLE, ACTIVATIONS),
+        rows_stored(&max_pool2d_relu::TABLE, ACTIVATIONS),
         rows(&multi_class_hinge::TABLE),
         rows(&nll_loss::TABLE),
-        rows(&random_erasing::TABLE),
-        rows(&relu::TABLE),
+        rows_stored(&random_erasing::TABLE, ACTIVATIONS),
+        rows_stored(&relu::TABLE, ACTIVATIONS),
+        rows(&rescale::TABLE),
         rows(&rmsprop::TABLE),
         rows(&schedule::TABLE),
         rows(&sgd::TABLE),
@@ -86,7 +98,16 @@ static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
     .collect()
 });
 
-/// Every kernel row, by operation, from `naive` to the best.
+/// Every kernel row, by operation, from `naive` to the best; after them those that store f16, in the same order.
 pub fn all() -> &'static [Box<dyn Row>] {
     &ROWS
+}
+
+/// The row with the same shader that stores its arguments in another way.
+pub(crate) fn stored(row: &dyn Row, storage: Storage) -> Option<&'static dyn Row> {
+    let same = |other: &&dyn Row| {
+        let [one, other] = [row, *other].map(|row| (row.op(), row.direction(), row.source().path));
+        one == other
+    };
+    all().iter().map(|row| &**row).filter(same).find(|other| other.storage() == storage)
 }

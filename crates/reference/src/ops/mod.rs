@@ -30,6 +30,7 @@ mod nll_loss;
 mod optimiser;
 mod random_erasing;
 mod relu;
+mod rescale;
 mod rmsprop;
 mod schedule;
 mod sgd;
@@ -65,6 +66,7 @@ pub use multi_class_hinge::MultiClassHinge;
 pub use nll_loss::NllLoss;
 pub use random_erasing::{ErasingConfig, RandomErasing};
 pub use relu::Relu;
+pub use rescale::Rescale;
 pub use rmsprop::RmsProp;
 pub use schedule::Schedule;
 pub use sgd::Sgd;
@@ -126,6 +128,7 @@ pub const ALL: &[Entry] = &[
     entry!(nll_loss),
     entry!(random_erasing),
     entry!(relu),
+    entry!(rescale),
     entry!(rmsprop),
     entry!(schedule),
     entry!(sgd),

@@ -99,7 +99,9 @@ impl Bench {
                 Some(values) => values,
                 None => values.insert(check::Problem::new(op, Data::Reals, 1)?),
             };
-            let selected = self.gpu.select(op, direction)?.id();
+            let selected = |row: &dyn Row| {
+                self.gpu.select_stored(op, direction, row.storage()).is_ok_and(|selected| selected.id() == row.id())
+            };
             let mut baseline = None;
             let is_naive = |row: &dyn Row| naive.is_some_and(|naive| naive.id() == row.id());
             for row in table.into_iter().filter(|row| is_naive(*row) || (chosen(*row) && runs(*row))) {
@@ -111,7 +113,7 @@ impl Bench {
                 let of_roofline = self.share(&measured);
                 let over_naive = baseline.as_ref().map_or(f64::NAN, |baseline| over(baseline, &measured));
                 let problem = problem.name.clone();
-                all.push(Timed { row, selected: row.id() == selected, problem, measured, over_naive, of_roofline });
+                all.push(Timed { row, selected: selected(row), problem, measured, over_naive, of_roofline });
             }
         }
         Ok(all)

@@ -52,7 +52,7 @@ pub async fn with_step<T>(
     let network = Network::new(&recipe.layers, batch)?;
     let values = network.initialise(recipe.train.seed).into_iter().map(|(_, values)| values).collect();
     let model = Model::new(&device, network, values)?;
-    let pixels = Images::upload(&device, &dataset.train, recipe.data.normalise)?;
+    let pixels = Images::upload(&device, &dataset.train, recipe.data.normalise, recipe.train.precision)?;
     let visit = Visit::new(&device, &(0..images).collect::<Vec<_>>(), recipe.train.seed)?;
     let step = Step::new(&device, recipe, &model, &pixels, &visit)?;
     work(&step).await

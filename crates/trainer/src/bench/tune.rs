@@ -10,7 +10,7 @@ use crate::{console, kernel_filter};
 use anyhow::Context;
 use kernels::check::{self, Data};
 use kernels::tuned::{Among, Choice, Tuned, problem};
-use kernels::{Measured, Row};
+use kernels::{Measured, Row, Storage};
 use reference::{Direction, Operation};
 use serde_json::json;
 use std::path::PathBuf;
@@ -116,7 +116,8 @@ fn candidates(
 }
 
 fn of_direction(row: &dyn Row, op: &dyn Operation, direction: Direction) -> bool {
-    row.op() == op.name() && row.direction() == direction
+    // A device takes the same row where it stores f16.
+    row.op() == op.name() && row.direction() == direction && row.storage() == Storage::F32
 }
 
 /// Whether even a slow launch of the one takes less than a fast one of the other, by the same clock: less is noise, and a

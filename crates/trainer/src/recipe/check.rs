@@ -1,8 +1,11 @@
 //! The ranges of a recipe's values.
 
-use super::{Augment, Erasing, Field, LayerSpec, Loss, Optimizer, Recipe, RecipeError, Schedule, TRAINING_IMAGES};
+use super::{
+    Augment, Erasing, Field, LayerSpec, Loss, Optimizer, Precision, Recipe, RecipeError, Schedule, TRAINING_IMAGES,
+};
 use crate::network::Network;
 use crate::plain::plain;
+use crate::train::LossScale;
 
 /// Enough for any run, and few enough that steps are counted without overflow.
 const MAX_EPOCHS: u64 = 1_000_000;
@@ -65,6 +68,13 @@ impl Recipe {
 
         if let Some(norm) = self.train.clip_grad_norm {
             positive(train("clip_grad_norm"), norm)?;
+        }
+
+        if let Some(scale) = self.train.loss_scale {
+            let f16 = self.train.precision == Precision::F16Storage;
+            require(f16, train("loss_scale"), scale, "left out unless train.precision is \"f16-storage\"")?;
+            let possible = LossScale::from(scale).check().is_ok();
+            require(possible, train("loss_scale"), scale, "a power of 2 between 1 and 2^30")?;
         }
 
         check_augment(self.augment.as_ref(), self.erasing.as_ref())?;

@@ -93,7 +93,7 @@ impl Pictures {
         chosen: &[usize],
     ) -> Result<Self, tape::Error> {
         let split = &dataset.test;
-        let images = Images::upload(device, split, recipe.data.normalise)?;
+        let images = Images::upload(device, split, recipe.data.normalise, recipe.train.precision)?;
         let predictions = match predictions {
             Some(predictions) => predictions,
             None => {

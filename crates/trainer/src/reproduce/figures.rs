@@ -161,6 +161,8 @@ pub mod tests {
         let best = Best { epoch: 4 + seed, steps: 9, scores: Scores { loss: 0.5, accuracy: 0.75 } };
         Summary {
             seed,
+            precision: crate::recipe::Precision::F32,
+            loss_scale: None,
             test: tally.finish(),
             validation: Some(tally.finish()),
             best: Some(best),

@@ -1,7 +1,7 @@
 //! Which step made training diverge, and where in it.
 
-use super::LoopState;
 use super::session::Session;
+use super::{LoopState, LossScale};
 use crate::checkpoint::Snapshot;
 use crate::images::{Images, Visit};
 use crate::model::{Model, Pass};
@@ -43,6 +43,24 @@ pub(super) async fn find(session: &Session<'_>, good: &Snapshot, last: u64) -> R
         stride = ((goal - before.state.steps) / 2).max(1);
     }
     Ok(Culprit { before, origin: None })
+}
+
+/// Where a gradient overflowed, lowers the scale of the loss until the step goes well, and returns what to repeat it
+/// from; or the culprit, if it is no matter of the scale. Ends with the device as it was before the step, but for the
+/// scale.
+pub(super) async fn rescale(session: &Session<'_>, culprit: Culprit) -> Result<Result<Snapshot, Culprit>, tape::Error> {
+    let Culprit { before, mut origin } = culprit;
+    let mut now = before.clone();
+    while matches!(origin, Some(Origin::Gradient(_))) && now.state.loss_scale.as_mut().is_some_and(LossScale::halve) {
+        session.restore(&now)?;
+        origin = session.inspect(&now.state).await?;
+        session.restore(&now)?;
+        if origin.is_none() {
+            return Ok(Ok(now));
+        }
+    }
+    session.restore(&before)?;
+    Ok(Err(Culprit { before, origin }))
 }
 
 /// The first layer whose output on one of these images is not finite, in use rather than in training.

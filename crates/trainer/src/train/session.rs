@@ -1,6 +1,6 @@
 //! The device's side of training: steps, and the sums they leave there.
 
-use super::LoopState;
+use super::{LoopState, LossScale};
 use crate::checkpoint::{Saved, Snapshot};
 use crate::images::Visit;
 use crate::metrics::Scores;
@@ -179,6 +179,7 @@ impl<'a> Session<'a> {
         if self.recipe.train.order == Order::Shuffled {
             self.visit.reorder(self.device, &epoch_order(self.train, seed, state.epoch))?;
         }
+        self.step.scale_loss(self.device, state.loss_scale.as_ref())?;
         self.visit.seek(self.device, state.steps, state.position, seed)
     }
 
@@ -193,6 +194,9 @@ impl<'a> Session<'a> {
         state.position += n;
         state.images_of_epoch += n;
         state.images_since_log += n;
+        if state.loss_scale.as_mut().is_some_and(LossScale::advance) {
+            self.step.scale_loss(self.device, state.loss_scale.as_ref())?;
+        }
         Ok(n)
     }
 }

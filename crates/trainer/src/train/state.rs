@@ -1,5 +1,6 @@
 //! What the host carries from step to step.
 
+use super::LossScale;
 use crate::evaluation::Evaluation;
 use crate::extend::Extension;
 use crate::metrics::Scores;
@@ -46,6 +47,9 @@ pub struct LoopState {
     pub skipped_in_row: u64,
     /// Steps when they were passed over.
     pub skipped_at: Option<u64>,
+    /// What the loss is multiplied by, where activations are stored as f16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<LossScale>,
     /// How the run was made longer, where it therefore ends otherwise.
     #[serde(default)]
     pub extended: Vec<Extension>,
@@ -83,6 +87,7 @@ impl Default for LoopState {
             skipped: 0,
             skipped_in_row: 0,
             skipped_at: None,
+            loss_scale: None,
             extended: Vec::new(),
         }
     }
@@ -139,6 +144,7 @@ impl LoopState {
         if i64::try_from(self.steps).is_err() {
             return Err(format!("steps is {}", self.steps));
         }
+        self.loss_scale.as_ref().map_or(Ok(()), LossScale::check)?;
         if !(self.seconds >= 0.0 && self.seconds.is_finite()) {
             return Err(format!("seconds is {}", self.seconds));
         }
@@ -226,6 +232,8 @@ mod tests {
         assert!(LoopState { position: usize::MAX, ..default() }.check().is_err());
         assert!(LoopState { steps: u64::MAX, ..default() }.check().is_err());
         assert!(LoopState { seconds: -1.0, ..default() }.check().is_err());
+        let loss_scale = Some(LossScale { scale: 3.0, ..LossScale::default() });
+        assert!(LoopState { loss_scale, ..default() }.check().is_err());
     }
 
     #[test]
@@ -249,7 +257,8 @@ mod tests {
 
     #[test]
     fn it_survives_json() {
-        let mut state = LoopState { epoch: 2, steps: u64::MAX, seconds: 0.1 + 0.2, ..LoopState::default() };
+        let loss_scale = Some(LossScale { steps: 7, ..LossScale::default() });
+        let mut state = LoopState { epoch: 2, steps: u64::MAX, seconds: 0.1 + 0.2, loss_scale, ..LoopState::default() };
         state.judge(1, Scores { loss: 1.0 / 3.0, accuracy: 0.1 }, Monitor::Accuracy);
         let text = serde_json::to_string(&state).unwrap();
         assert_eq!(serde_json::from_str::<LoopState>(&text).unwrap(), state);

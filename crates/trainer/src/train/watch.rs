@@ -24,7 +24,7 @@ impl Test {
         if !recipe.data.validate_on_test && !recipe.data.test_every_epoch {
             return Ok(None);
         }
-        let images = Images::upload(device, &dataset.test, recipe.data.normalise)?;
+        let images = Images::upload(device, &dataset.test, recipe.data.normalise, recipe.train.precision)?;
         Ok(Some(Self { images, order: (0..dataset.test.len() as u32).collect() }))
     }
 }
