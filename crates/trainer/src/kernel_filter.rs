@@ -179,7 +179,7 @@ mod tests {
     fn one_row_is_meant_by_its_id_or_by_a_part_that_is_its_own() {
         let one = |name: &str| one(name).map(Row::id).map_err(|error| error.to_string());
         assert_eq!(one("relu.fwd.vec4").as_deref(), Ok("relu.fwd.vec4"));
-        assert_eq!(one("softmax_cross_entropy.fwd.single").as_deref(), Ok("softmax_cross_entropy.fwd.single_group"));
+        assert_eq!(one("multi_class_hinge.fwd.single").as_deref(), Ok("multi_class_hinge.fwd.single_group"));
         let several = one("relu.fwd").unwrap_err();
         assert!(several.starts_with("`relu.fwd` could be any of ") && several.contains("relu.fwd.vec4"), "{several}");
         assert!(one("relu.fwd.vec5").unwrap_err().contains("did you mean `relu.fwd.vec4`?"));

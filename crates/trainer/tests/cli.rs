@@ -368,7 +368,7 @@ fn a_training_step_is_timed_dispatch_by_dispatch() {
     let ran = desk.trainer("kernels profile lenet5 --batch-size 4 --json --trace step.json").ends(0);
     let profile = ran.json();
     let dispatches = profile["dispatches"].as_array().unwrap();
-    assert!(dispatches.iter().any(|dispatch| dispatch["kernel"].as_str().unwrap().starts_with("conv2d.bwd_weight.")));
+    assert!(dispatches.iter().any(|dispatch| dispatch["kernel"].as_str().unwrap().contains(".bwd_weight.")));
     assert!(dispatches.iter().all(|dispatch| dispatch["nanoseconds"].as_f64().is_none_or(|time| time > 0.0)));
     assert!(profile["step_seconds"]["median"].as_f64().unwrap() > 0.0);
     let trace: Value = serde_json::from_str(&fs::read_to_string(desk.path("step.json")).unwrap()).unwrap();
