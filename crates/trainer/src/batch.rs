@@ -237,6 +237,7 @@ pub fn hash(recipe: &Recipe) -> String {
         description: String::new(),
         source: String::new(),
         assumptions: vec![],
+        findings: vec![],
         reported: Default::default(),
         ..recipe.clone()
     };

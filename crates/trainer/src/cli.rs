@@ -307,7 +307,8 @@ pub struct TrainArgs {
     pub resume: Option<PathBuf>,
     /// With --resume and more epochs or steps: go on even though the run then ends otherwise than one that was as long
     /// from the start, because its learning rate or its best epoch depends on the length
-    #[arg(long, requires = "resume")]
+    // clap waives the requirement where `resume` would conflict with what is there.
+    #[arg(long, requires = "resume", conflicts_with = "recipe")]
     pub extend: bool,
     /// What to do about a step that leaves NaN or infinity behind
     #[arg(long, value_enum, default_value_t)]

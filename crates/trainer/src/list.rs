@@ -10,7 +10,7 @@ pub fn list(as_json: bool) -> Result<String, RecipeError> {
     let mut entries = Vec::new();
     let mut report = "";
     for built_in in BUILT_IN {
-        let Recipe { name, description, source, assumptions, train, reported, layers, .. } =
+        let Recipe { name, description, source, assumptions, findings, train, reported, layers, .. } =
             Recipe::built_in(built_in)?;
         let network = Network::new(&layers, train.batch_size)
             .map_err(|error| RecipeError::Network { place: None, error: Box::new(error) })?;
@@ -30,6 +30,7 @@ pub fn list(as_json: bool) -> Result<String, RecipeError> {
             "description": description,
             "source": source,
             "assumptions": assumptions,
+            "findings": findings,
             "parameters": parameters,
             "trainable_parameters": network.trainable_count(),
             "epochs": train.epochs,

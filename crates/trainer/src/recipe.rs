@@ -42,6 +42,9 @@ pub struct Recipe {
     pub source: String,
     /// What the report does not say.
     pub assumptions: Vec<String>,
+    /// What experiments told about the reported figures.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<String>,
     /// Treatment of the data.
     pub data: Data,
     /// How training images are moved at random.

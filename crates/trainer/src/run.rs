@@ -444,7 +444,7 @@ fn fits(checkpoint: &Checkpoint, layout: &[(String, Vec<usize>)]) -> Result<(), 
 }
 
 /// Fields of a recipe that say what it is, not what it does.
-const DESCRIPTIONS: [&str; 5] = ["name", "description", "source", "assumptions", "reported"];
+const DESCRIPTIONS: [&str; 6] = ["name", "description", "source", "assumptions", "findings", "reported"];
 
 /// Fields that may change while a run goes on.
 const EXTENSIONS: [&str; 2] = ["train.epochs", "train.max_steps"];

@@ -84,6 +84,8 @@ struct Head {
     source: String,
     #[serde(default)]
     assumptions: Vec<String>,
+    #[serde(default)]
+    findings: Vec<String>,
     data: Data,
     augment: Option<Augment>,
     erasing: Option<Erasing>,
@@ -122,7 +124,8 @@ fn deserialize(text: &str) -> Result<Recipe, Wrong> {
     let [loss, schedule] = ["loss", "schedule"].map(|key| root.get_mut().remove(key));
 
     let head = Head::deserialize(Deserializer::from(root)).map_err(|error| Wrong::within(0..0, &error))?;
-    let Head { name, description, source, assumptions, data, augment, erasing, train, early_stopping, reported } = head;
+    let Head { name, description, source, assumptions, findings, data, augment, erasing, train, .. } = head;
+    let Head { early_stopping, reported, .. } = head;
     let optimizer = self::optimizer(optimizer)?;
     let loss = loss.map(self::loss).transpose()?.unwrap_or_default();
     let schedule = schedule.map(self::schedule).transpose()?.unwrap_or_default();
@@ -136,6 +139,7 @@ fn deserialize(text: &str) -> Result<Recipe, Wrong> {
         description,
         source,
         assumptions,
+        findings,
         data,
         augment,
         erasing,

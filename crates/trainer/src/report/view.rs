@@ -128,6 +128,7 @@ pub struct RunView {
     pub filters: Result<Filters, String>,
     pub layers: Table,
     pub assumptions: Vec<String>,
+    pub findings: Vec<String>,
     pub settings: BTreeMap<String, String>,
     pub config: String,
     pub environment: Vec<(String, String)>,
@@ -169,6 +170,7 @@ impl RunView {
             },
             layers: layers(run),
             assumptions: run.recipe.assumptions.clone(),
+            findings: run.recipe.findings.clone(),
             settings: recipe_settings(run),
             config: run.config.clone(),
             environment: environment(run),
@@ -529,7 +531,7 @@ pub fn recipe_settings(run: &Run) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     if let Ok(Value::Object(fields)) = serde_json::to_value(&run.recipe) {
         for (key, value) in fields {
-            if !["name", "layers", "description", "source", "assumptions"].contains(&key.as_str()) {
+            if !["name", "layers", "description", "source", "assumptions", "findings"].contains(&key.as_str()) {
                 flatten(&key, &value, &mut settings);
             }
         }

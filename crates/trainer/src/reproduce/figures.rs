@@ -16,6 +16,9 @@ pub struct Row {
     pub description: String,
     /// What the report does not say.
     pub assumptions: Vec<String>,
+    /// What experiments told about the reported figures.
+    #[serde(default)]
+    pub findings: Vec<String>,
     /// What it says.
     pub reported: Reported,
     /// The dataset.
@@ -111,6 +114,7 @@ impl Row {
             report: report.to_owned(),
             description: recipe.description.clone(),
             assumptions: recipe.assumptions.clone(),
+            findings: recipe.findings.clone(),
             reported: recipe.reported.clone(),
             dataset: runs.first().map(|run| run.dataset.clone()).unwrap_or_default(),
             epochs_scale,

@@ -133,6 +133,9 @@ fn section(name: &str, row: &Row) -> String {
     if !row.assumptions.is_empty() {
         text += &format!("Assumed: {}.\n", row.assumptions.join("; "));
     }
+    for finding in &row.findings {
+        text += &format!("\n> {finding}\n");
+    }
     text += "\n| class | reported | ours | difference |\n|---|--:|--:|--:|\n";
     for (class, ours) in row.per_class.iter().enumerate() {
         let counted = row.reported.correct.iter().find(|correct| correct.class == class);
