@@ -143,9 +143,10 @@ mod tests {
 
     #[test]
     fn the_changed_recipe_survives_being_written() {
-        for line in
-            ["depth2 --dropout 0.1 --optimizer rmsprop --max-steps 7", "--optimizer sgd --momentum 0.9 --nesterov"]
-        {
+        for line in [
+            "depth2 --dropout 0.1 --optimizer rmsprop --max-steps 7",
+            "depth2 --optimizer sgd --momentum 0.9 --nesterov",
+        ] {
             let changed = recipe(line).unwrap();
             assert_eq!(Recipe::parse(&changed.to_toml().unwrap(), "config.toml").unwrap(), changed);
         }
@@ -154,15 +155,21 @@ mod tests {
     #[test]
     fn another_optimizer_starts_from_its_defaults() {
         let sgd = Sgd { lr: 1e-3, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-        assert_eq!(optimizer("--optimizer sgd"), Optimizer::Sgd(sgd.clone()));
+        assert_eq!(optimizer("depth2 --optimizer sgd"), Optimizer::Sgd(sgd.clone()));
         assert_eq!(
-            optimizer("--optimizer rmsprop"),
+            optimizer("depth2 --optimizer rmsprop"),
             Optimizer::RmsProp(RmsProp { lr: 1e-2, alpha: 0.99, eps: 1e-8, weight_decay: 0.0, momentum: 0.0 })
         );
-        assert_eq!(optimizer("--optimizer adamw --lr 0.5"), Optimizer::AdamW(AdamW { lr: 0.5, ..AdamW::default() }));
-        assert_eq!(optimizer("--optimizer adam --beta1 0.8"), Optimizer::Adam(Adam { beta1: 0.8, ..Adam::default() }));
         assert_eq!(
-            optimizer("--optimizer sgd --momentum 0.9 --nesterov"),
+            optimizer("depth2 --optimizer adamw --lr 0.5"),
+            Optimizer::AdamW(AdamW { lr: 0.5, ..AdamW::default() })
+        );
+        assert_eq!(
+            optimizer("depth2 --optimizer adam --beta1 0.8"),
+            Optimizer::Adam(Adam { beta1: 0.8, ..Adam::default() })
+        );
+        assert_eq!(
+            optimizer("depth2 --optimizer sgd --momentum 0.9 --nesterov"),
             Optimizer::Sgd(Sgd { momentum: 0.9, nesterov: true, ..sgd })
         );
     }
@@ -171,15 +178,15 @@ mod tests {
     fn flags_that_do_not_fit_are_usage_errors() {
         for (line, expected) in [
             (
-                "--momentum 0.9",
+                "depth2 --momentum 0.9",
                 "--momentum does not go with the optimiser adam, which has --lr, --beta1, --beta2, --eps, --weight-decay",
             ),
-            ("--nesterov", "--nesterov does not go with the optimiser adam"),
+            ("depth2 --nesterov", "--nesterov does not go with the optimiser adam"),
             (
-                "--optimizer sgd --beta1 0.9",
+                "depth2 --optimizer sgd --beta1 0.9",
                 "--beta1 does not go with the optimiser sgd, which has --lr, --momentum, --weight-decay, --nesterov",
             ),
-            ("--optimizer sgd --nesterov", "optimizer.momentum is 0; it must be above 0"),
+            ("depth2 --optimizer sgd --nesterov", "optimizer.momentum is 0; it must be above 0"),
             ("--optimizer adamw --alpha 0.9", "--alpha does not go with the optimiser adamw"),
             ("--dropout 0.5", "--dropout: the network of `lenet5` has no dropout layer"),
             ("depth2 --dropout 1", "layer 9: rate is 1; it must be at least 0 and below 1"),
