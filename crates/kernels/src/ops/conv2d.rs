@@ -98,6 +98,14 @@ fn direct(channels: usize, single: bool) -> Result<(), &'static str> {
     if single || channels <= 16 { Ok(()) } else { Err("it has many channels") }
 }
 
+/// The same for the gradient of the input.
+fn direct_back(op: &Conv2d) -> Result<(), &'static str> {
+    match (op.h.window.stride, op.w.window.stride, op.w.window.dilation) {
+        (1, 1, 1) => direct(op.c_in, false),
+        _ => Err("a stride or dilation_w is not 1"),
+    }
+}
+
 /// A first convolution: so few lines of the kernel that a tile holds them all, columns enough to slide over, and not so
 /// many channels that they fill the tiles of others.
 fn slides(op: &Conv2d) -> Result<(), &'static str> {
@@ -285,9 +293,20 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             shared: &[GRID, DIVIDE, STRIP_SUBGROUP],
             prefer: Prefer::Software,
             needs: SUBGROUPS_OF_8,
-            accepts: |op| match (op.h.window.stride, op.w.window.stride, op.w.window.dilation) {
-                (1, 1, 1) => direct(op.c_in, false),
-                _ => Err("a stride or dilation_w is not 1"),
+            accepts: direct_back,
+            stages: &[Stage { entry: "main", grid: |op, _| strips(op.n * op.h.size_in, op.w.size_in, op.c_in) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.bwd_input.direct_vec4",
+            direction: Direction::BwdInput,
+            source: shader!("conv2d/bwd_input_direct_vec4.wgsl"),
+            shared: &[GRID, DIVIDE, STRIP_SUBGROUP],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| match op.c_out.is_multiple_of(4) {
+                true => direct_back(op),
+                false => Err("c_out is no multiple of 4"),
             },
             stages: &[Stage { entry: "main", grid: |op, _| strips(op.n * op.h.size_in, op.w.size_in, op.c_in) }],
             ..Kernel::ROW

@@ -393,7 +393,7 @@ pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
     let n = random.between(1, 3);
     let kind = random.below(6);
     let ([c_in, c_out], [least, most]) = match kind {
-        0 => ([1, random.between(1, 8)], [16, 60]),
+        0 => ([1, random.choose([1, 2, 3, 4, 5, 7, 8, 4, 8])], [16, 60]),
         1 => ([random.between(1, 5), random.between(1, 5)], [20, 80]),
         // Whole vec4s of channels, and enough of them for every tile.
         2 => ([4 * random.between(1, 17), 4 * random.between(1, 17)], [1, 6]),
