@@ -12,7 +12,7 @@ pub enum Way {
     /// With its workgroups folded into rows of three: the tables fold from 65,536 on, which hardly a
     /// case reaches.
     Fold,
-    /// With its lanes shuffled, if it has barriers.
+    /// With its lanes shuffled, if it has barriers and its lanes need not be those of a subgroup.
     Lanes,
 }
 
@@ -34,7 +34,7 @@ impl Way {
     }
 }
 
-/// Whether the row's own file has a barrier.
+/// Whether the row's own file has a barrier between invocations of more than one subgroup.
 pub fn has_barriers(row: &dyn Row) -> bool {
-    row.source().text.contains("workgroupBarrier()")
+    row.source().text.contains("workgroupBarrier()") && row.needs().subgroup_lanes == 0
 }
