@@ -13,7 +13,7 @@ use trainer::metrics::Journal;
 use trainer::model::{Model, Pass};
 use trainer::network::Network;
 use trainer::progress::{Display, TrainingProgress};
-use trainer::recipe::{Optimizer, Precision, Recipe};
+use trainer::recipe::{Adam, Optimizer, Precision, Recipe};
 use trainer::step::Step;
 use trainer::train::{LossScale, Records, Settings, Trainer};
 
@@ -192,9 +192,7 @@ fn a_scale_that_is_too_large_leaves_no_trace() {
 fn training_in_f16_diverges_as_ever() {
     let dataset = synthetic(60, 10, 2);
     let mut recipe = in_f16(recipe("lenet5", 6, 7));
-    if let Optimizer::Adam(adam) = &mut recipe.optimizer {
-        adam.lr = 1e30;
-    }
+    recipe.optimizer = Optimizer::Adam(Adam { lr: 1e30, ..Adam::default() });
     let error = run(&Device::Gpu(gpu().clone()), &recipe, &dataset, false).expect_err("no numbers");
     assert_eq!(Failure::of(&error), Failure::Diverged, "{error}");
 }

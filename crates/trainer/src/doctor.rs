@@ -10,6 +10,7 @@ use fashion_mnist::{Finder, Source};
 use kernels::check::{Data, Problem, check};
 use kernels::measure::{Settings, Timestamps, measure};
 use kernels::{Gpu, Options, Row, Storage, wgpu};
+use reference::Direction;
 use reference::cases::Case;
 use serde_json::{Map, Value, json};
 use std::env;
@@ -167,7 +168,11 @@ impl SelfTest {
     }
 }
 
-/// One kernel of every algorithm, a product of matrices where there is one, against the reference on its lightest case.
+/// Floating-point operations of a case that still takes no time.
+const SHORT: u64 = 4_000_000;
+
+/// One kernel of every algorithm, a product of matrices where there is one, against the reference. The case is the heaviest
+/// that is short: one that fits into a single lane would not notice broken barriers or subgroups.
 async fn self_test(options: &Options) -> Vec<SelfTest> {
     let rows = || kernels::ops::all().iter().map(|row| &**row);
     let family = |row: &'static dyn Row| match row.storage() {
@@ -181,7 +186,10 @@ async fn self_test(options: &Options) -> Vec<SelfTest> {
         if tests.iter().any(|test| test.family == family_of) {
             continue;
         }
-        let product = |row: &&'static dyn Row| ["conv2d", "dense"].contains(&row.op()) && family(*row) == family_of;
+        let product = |row: &&'static dyn Row| {
+            let sums = row.direction() == Direction::BwdBias;
+            !sums && ["conv2d", "dense"].contains(&row.op()) && family(*row) == family_of
+        };
         let row = rows().find(product).unwrap_or(row);
         tests.push(SelfTest { family: family_of, row: row.id(), outcome: try_row(options, row).await });
     }
@@ -196,8 +204,9 @@ async fn try_row(options: &Options, row: &'static dyn Row) -> Result<Result<Stri
     }
     let cases = reference::ops::ALL.iter().find(|entry| entry.name == row.op()).map(|entry| (entry.cases)());
     let accepted = cases.into_iter().flatten().filter(|case| row.accepts(&*case.op).is_ok());
-    let Some(case) = accepted.min_by_key(|case: &Case| work(row, &*case.op)) else {
-        return Err("it accepts no case".to_owned());
+    let short = |case: &Case| work(row, &*case.op).0 <= SHORT;
+    let Some(case) = accepted.filter(short).max_by_key(|case: &Case| work(row, &*case.op)) else {
+        return Err("it accepts no short case".to_owned());
     };
     match check(&gpu, row, &case, Data::Reals, 1).await {
         Ok(agreed) if agreed.elements > 0 => Ok(Ok(case.name)),

@@ -67,11 +67,9 @@ pub fn case_of(row: &'static dyn Row, case: Option<&str>) -> Result<Case, UsageE
     heaviest.ok_or_else(|| UsageError::NoCase { row: row.id(), reason: "it has no cases".to_owned() })
 }
 
-/// Floating-point operations and bytes of a launch, every argument counted once.
+/// Floating-point operations of a launch, and bytes that it has to move.
 pub fn work(row: &dyn Row, op: &dyn Operation) -> (u64, u64) {
-    let signature = op.signature(row.direction());
-    let bytes = signature.iter().map(|arg| row.storage().element(arg.name).bytes() * arg.spec.len() as u64);
-    (op.flops(row.direction()), bytes.sum())
+    (op.flops(row.direction()), row.storage().bytes(op, row.direction()))
 }
 
 /// What a row could have been meant by: `conv2d`, `conv2d.fwd`, `conv2d.fwd.tiled`, `tiled`.

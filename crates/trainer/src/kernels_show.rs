@@ -152,7 +152,7 @@ impl Shown<'_> {
         }
         let (flops, bytes) = work(*row, &*case.op);
         text += &format!(
-            "\nwork: {} FLOPs, {} bytes of arguments, {:.3} FLOPs per byte\n",
+            "\nwork: {} FLOPs, {} bytes to move, {:.3} FLOPs per byte\n",
             thousands(flops as usize),
             thousands(bytes as usize),
             flops as f64 / bytes as f64

@@ -173,6 +173,13 @@ fn of_page(path: &Path) -> BTreeSet<String> {
     lines.filter(|line| line.contains(' ')).collect()
 }
 
+/// Commands of the trainer that stand in a page's sentences, with everything optional taken.
+fn spoken(path: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(path).unwrap();
+    let spans = text.split('`').skip(1).step_by(2).filter(|span| span.starts_with("trainer ") && !span.contains('\n'));
+    spans.map(|span| span.replace("[FILTER]...", "relu").replace(['[', ']'], "")).collect()
+}
+
 /// Of help and README.
 fn all() -> BTreeSet<String> {
     let mut examples = of_page(&checkout().join("README.md"));
@@ -281,12 +288,18 @@ fn the_examples_about_kernels_run() {
 #[test]
 fn every_example_of_the_other_pages_is_understood_and_cheap_ones_run() {
     let mut lines = BTreeSet::new();
+    let mut sentences = spoken(&checkout().join("README.md"));
     for folder in ["docs", "docs/course"] {
         for page in fs::read_dir(checkout().join(folder)).unwrap().map(|page| page.unwrap().path()) {
             if page.extension().is_some_and(|extension| extension == "md") {
                 lines.extend(of_page(&page));
+                sentences.extend(spoken(&page));
             }
         }
+    }
+    assert!(sentences.len() > 10, "{sentences:?}");
+    for line in &sentences {
+        understood(line).unwrap_or_else(|error| panic!("{error}"));
     }
     let desk = Desk::new();
     let mut ran = 0;

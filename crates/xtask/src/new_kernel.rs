@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::scaffold::{Changes, FILL_IN, ScaffoldError, is_name, read};
 
 /// What a kernel id looks like.
-const ID: &str = "kernel id: expected <operation>.<direction>.<algorithm> in lower case, such as conv2d.fwd.my_idea";
+const ID: &str = "kernel id: expected <operation>.<direction>.<algorithm> in lower case, not _f16 at the end, such as conv2d.fwd.my_idea";
 
 /// What was created.
 #[derive(Debug)]
@@ -30,13 +30,12 @@ pub fn create(root: &Path, id: &str, from: &str) -> Result<Created, ScaffoldErro
         return Err(ScaffoldError::unknown("operation", op, operations));
     }
     let folder = PathBuf::from("shaders").join(op);
-    let algorithms = names(root, &folder, ".wgsl", &format!("{direction}_"))?;
-    if algorithms.is_empty() {
-        let mut known: Vec<String> =
-            names(root, &folder, "_naive.wgsl", "")?.into_iter().map(|name| format!("{op}.{name}")).collect();
-        known.sort();
+    let directions = names(root, &folder, "_naive.wgsl", "")?;
+    if !directions.iter().any(|name| name == direction) {
+        let known = directions.iter().map(|name| format!("{op}.{name}")).collect();
         return Err(ScaffoldError::unknown("direction", &format!("{op}.{direction}"), known));
     }
+    let algorithms = names(root, &folder, ".wgsl", &format!("{direction}_"))?;
     if !algorithms.iter().any(|name| name == from) {
         return Err(ScaffoldError::unknown("algorithm", from, algorithms));
     }

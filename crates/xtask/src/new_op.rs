@@ -14,10 +14,19 @@ const MODEL: &str = "relu";
 /// Where the operations are listed for the tests of random shapes.
 const RANDOM_SHAPES: &str = "tests/tests/random_shapes.rs";
 
+/// What no module can be called; `mod` is a file's name besides.
+const KEYWORDS: &str = "abstract as async await become box break const continue crate do dyn else enum extern false final fn for gen if \
+                        impl in let loop macro match move mut override priv pub ref return self static struct super trait true try \
+                        type typeof unsafe unsized use virtual where while yield";
+
 /// Adds the operation `name` to a checkout; returned are the files created and changed.
 pub fn create(root: &Path, name: &str) -> Result<Vec<PathBuf>, ScaffoldError> {
     if !is_name(name) {
-        let expected = "name of an operation: expected lower case letters, digits and underscores, such as leaky_relu";
+        let expected = "name of an operation: expected lower case letters, digits and underscores, not _f16 at the end, such as leaky_relu";
+        return Err(ScaffoldError::Name { given: name.to_owned(), expected });
+    }
+    if KEYWORDS.split_whitespace().any(|keyword| keyword == name) {
+        let expected = "name of an operation: it is a keyword of Rust";
         return Err(ScaffoldError::Name { given: name.to_owned(), expected });
     }
     let reserved = ["mod", "optimiser", "tests", "shared", "probe"];

@@ -122,9 +122,12 @@ pub fn read(root: &Path, path: &Path) -> Result<String, ScaffoldError> {
     fs::read_to_string(root.join(path)).map_err(|source| ScaffoldError::Io { path: path.to_owned(), source })
 }
 
-/// True for `conv2d`, `split_k`: lower-case letters, digits and single underscores, a letter first.
+/// True for `conv2d`, `split_k`: lower-case letters, digits and single underscores, a letter first; not for what ends like
+/// the names that rows get by themselves when they store f16.
 pub fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_lowercase())
+    let stored = text.ends_with("_f16") || text.ends_with("_f16_x");
+    !stored
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && !text.ends_with('_')
         && !text.contains("__")

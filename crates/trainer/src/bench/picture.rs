@@ -70,7 +70,8 @@ pub fn page(
          <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>Kernels under the roofline</h1>\n<ul>\n{}</ul>\n\
          <p>A point is one kernel on one layer: arithmetic intensity against speed. The solid roof is what memory and arithmetic \
          allow, the dashed one what the fastest cache allows. Both were measured on this device, the lower of slope and peak \
-         counts.</p>\n<div class=\"panels\">\n{panels}</div>\n{hidden}\
+         counts. Each picture has its own colours; a kernel that stores f16 has that of its fellow in f32, and the words of its \
+         point tell them apart.</p>\n<div class=\"panels\">\n{panels}</div>\n{hidden}\
          <h2>What the device can do at best</h2>\n<ul>\n{}</ul>\n\
          <h2>All rows</h2>\n<ul>\n{}</ul>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"All rows\">\n{}</div>\n\
          </main>\n</body>\n</html>\n",
@@ -91,9 +92,14 @@ fn panel(timed: &Timed) -> &'static str {
     named.or(PANELS.last()).map_or("", |(title, _)| title)
 }
 
-/// The algorithm, whether or not its sums are split besides: so are those of some directions only, and shapes tell these.
+/// The algorithm, however its activations are stored, and whether or not its sums are split besides: so are those of some
+/// directions only, and shapes tell these.
 fn algorithm(timed: &Timed) -> &'static str {
-    let name = timed.row.id().rsplit('.').next().unwrap_or_default();
+    bare(timed.row.id().rsplit('.').next().unwrap_or_default(), timed.row.storage().suffix())
+}
+
+fn bare<'a>(name: &'a str, stored: &str) -> &'a str {
+    let name = name.strip_suffix(stored).unwrap_or(name);
     name.strip_suffix("_split_k").unwrap_or(name)
 }
 
@@ -110,7 +116,9 @@ fn algorithms(timed: &[&Timed]) -> Vec<&'static str> {
 
 fn class(name: &str, algorithms: &[&str]) -> String {
     let index = algorithms.iter().position(|algorithm| *algorithm == name);
-    index.map_or_else(|| "naive".to_owned(), |index| format!("c{}", index % COLORS))
+    // Where there are more algorithms than colours, a ring tells the second of a colour from the first.
+    let ring = |index: usize| [" ringed", ""][usize::from(index < COLORS)];
+    index.map_or_else(|| "naive".to_owned(), |index| format!("c{}{}", index % COLORS, ring(index)))
 }
 
 fn legend(shown: &[&Timed], algorithms: &[&'static str]) -> String {
@@ -263,7 +271,7 @@ fn outline(direction: &str) -> Vec<(i32, i32)> {
 /// Stands for an algorithm until [`styled`] replaces it by a class.
 fn sentinel(algorithm: &str, algorithms: &[&str]) -> RGBColor {
     let index = algorithms.iter().position(|name| *name == algorithm);
-    index.map_or(RGBColor(6, 0, 0), |index| RGBColor(3, 0, (index % COLORS) as u8))
+    index.map_or(RGBColor(6, 0, 0), |index| RGBColor(3, 0, index as u8))
 }
 
 /// Replaces colours by classes, fixed sizes by the page's, and gives every point its figures and the whole its words.
@@ -331,6 +339,7 @@ figure { margin: 0; } figure svg { width: 100%; height: auto; display: block; }
 .chip.c5 { background: var(--c5); } .mark.c5 { fill: var(--c5); }
 .chip.c6 { background: var(--c6); } .mark.c6 { fill: var(--c6); }
 .mark { fill-opacity: .85; stroke: var(--ground); stroke-width: 3; }
+.chip.ringed { box-shadow: 0 0 0 2px var(--ink); } .mark.ringed { stroke: var(--ink); stroke-width: 8; }
 .text { fill: var(--ink); } .axis { stroke: var(--faint); } .grid { stroke: var(--line); }
 .roof { stroke: var(--roof); fill: none; } .roof.cache { stroke-dasharray: 24 16; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
@@ -353,6 +362,28 @@ mod tests {
     #[test]
     fn axes_are_labelled_by_powers_of_ten() {
         assert_eq!([0.01, 1.0, 3.0, 1000.0, 1e6].map(short_power), ["0.01", "1", "", "1000", "1e6"]);
+    }
+
+    #[test]
+    fn every_algorithm_looks_its_own_way() {
+        let algorithms = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+        let mut looks: Vec<String> = algorithms.iter().map(|name| class(name, &algorithms)).collect();
+        assert_eq!((looks[0].as_str(), looks[7].as_str()), ("c0", "c0 ringed"));
+        let mut colors: Vec<_> = algorithms.iter().map(|name| sentinel(name, &algorithms)).collect();
+        looks.push(class("naive", &algorithms));
+        colors.push(sentinel("naive", &algorithms));
+        for different in [looks.iter().collect::<std::collections::HashSet<_>>().len(), colors.len()] {
+            assert_eq!(different, 10);
+        }
+        colors.dedup();
+        assert_eq!(colors.len(), 10);
+    }
+
+    #[test]
+    fn rows_of_one_algorithm_share_its_name() {
+        let names = [("tiled_split_k_f16", "_f16"), ("tiled_f16_x", "_f16_x"), ("tiled_split_k", ""), ("tiled", "")];
+        assert_eq!(names.map(|(name, stored)| bare(name, stored)), ["tiled"; 4]);
+        assert_eq!(bare("naive_f16", "_f16"), "naive");
     }
 
     #[test]
