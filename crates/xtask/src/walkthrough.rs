@@ -128,7 +128,7 @@ fn impossible_kernels_are_refused() {
         ("conv2d.fwd.../../x", "naive", "no kernel id"),
         ("conv2d.fwd.a.b", "naive", "no kernel id"),
         ("conv2d.fwd.mine_f16", "naive", "no kernel id"),
-        ("conv2d.bwd.mine", "naive", "there is no direction `conv2d.bwd`; there are conv2d.bwd_bias, "),
+        ("conv2d.bwd.mine", "naive", "there is no direction `conv2d.bwd`, did you mean `conv2d.fwd`?"),
         ("conv3d.fwd.mine", "naive", "there is no operation `conv3d`, did you mean `conv2d`?"),
         ("fourier.fwd.mine", "naive", "there is no operation `fourier`; there are accumulate, "),
         ("conv2d.forward.mine", "naive", "there is no direction `conv2d.forward`; there are conv2d.bwd_bias, "),
