@@ -74,8 +74,8 @@ impl Finder {
     ///
     /// # Errors
     /// [`Error::Directory`] if a folder that was named explicitly lacks a file or holds a damaged one;
-    /// [`Error::StandInSize`] if the stand-in is used and cannot be of the size that was asked for. The other errors only if the stand-in is not allowed; otherwise they are logged as warnings, and their text is in
-    /// [`Origin::StandIn`].
+    /// [`Error::StandInSize`] if the stand-in is used and cannot be of the size that was asked for. The other errors only
+    /// if the stand-in is not allowed; otherwise they are logged as warnings, and their text is in [`Origin::StandIn`].
     pub fn find(&self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Dataset, Error> {
         match (&self.source, &self.environment_directory) {
             (Source::Synthetic, _) => self.stand_in("asked for".to_owned()),

@@ -117,7 +117,7 @@ fn algorithms(timed: &[&Timed]) -> Vec<&'static str> {
 fn class(name: &str, algorithms: &[&str]) -> String {
     let index = algorithms.iter().position(|algorithm| *algorithm == name);
     // Where there are more algorithms than colours, a ring tells the second of a colour from the first.
-    let ring = |index: usize| [" ringed", ""][usize::from(index < COLORS)];
+    let ring = |index: usize| if index < COLORS { "" } else { " ringed" };
     index.map_or_else(|| "naive".to_owned(), |index| format!("c{}{}", index % COLORS, ring(index)))
 }
 
@@ -350,6 +350,7 @@ th.number, td.number { text-align: right; } thead th { position: sticky; top: 0;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn ranges_are_whole_powers_of_ten() {
@@ -367,16 +368,15 @@ mod tests {
     #[test]
     fn every_algorithm_looks_its_own_way() {
         let algorithms = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
-        let mut looks: Vec<String> = algorithms.iter().map(|name| class(name, &algorithms)).collect();
-        assert_eq!((looks[0].as_str(), looks[7].as_str()), ("c0", "c0 ringed"));
-        let mut colors: Vec<_> = algorithms.iter().map(|name| sentinel(name, &algorithms)).collect();
-        looks.push(class("naive", &algorithms));
-        colors.push(sentinel("naive", &algorithms));
-        for different in [looks.iter().collect::<std::collections::HashSet<_>>().len(), colors.len()] {
-            assert_eq!(different, 10);
-        }
-        colors.dedup();
-        assert_eq!(colors.len(), 10);
+        assert_eq!(["a", "h"].map(|name| class(name, &algorithms)), ["c0", "c0 ringed"]);
+        let all = || algorithms.iter().chain(&["naive"]);
+        let looks: HashSet<String> = all().map(|name| class(name, &algorithms)).collect();
+        let color = |name: &&str| {
+            let RGBColor(red, green, blue) = sentinel(name, &algorithms);
+            [red, green, blue]
+        };
+        let colors: HashSet<[u8; 3]> = all().map(color).collect();
+        assert_eq!((looks.len(), colors.len()), (10, 10));
     }
 
     #[test]
