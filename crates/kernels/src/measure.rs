@@ -169,26 +169,51 @@ pub async fn measure(
     settings: &Settings,
     clock: Clock<'_>,
 ) -> Result<Measured, MeasureError> {
-    let id = row.id();
-    let verify = async |when: &'static str| match check_problem(gpu, row, op, Data::Reals, problem).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(fault)) => Err(MeasureError::Wrong { id, when, fault }),
-        Err(error) => Err(error.into()),
+    let mut measured = measure_in_turn(gpu, &[row], op, problem, settings, clock).await?;
+    Ok(measured.remove(0))
+}
+
+/// The same for several rows of one operation, timed in turn: whatever else the machine does meanwhile slows all of them, so
+/// that their ratios are worth more than those of rows timed one after the other. One [`Measured`] for each row, in order.
+pub async fn measure_in_turn(
+    gpu: &Gpu,
+    rows: &[&'static dyn Row],
+    op: &dyn Operation,
+    problem: &Problem,
+    settings: &Settings,
+    clock: Clock<'_>,
+) -> Result<Vec<Measured>, MeasureError> {
+    let verify = async |when: &'static str| {
+        for row in rows {
+            match check_problem(gpu, *row, op, Data::Reals, problem).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(fault)) => return Err(MeasureError::Wrong { id: row.id(), when, fault }),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     };
     verify("before").await?;
-    let direction = row.direction();
-    let bytes = row.storage().bytes(op, direction);
-    let copies = settings.rotate.div_ceil(bytes.max(1)).clamp(1, Settings::COPIES);
-    let recorder = gpu.recorder();
-    for _ in 0..copies {
-        let args = problem.upload(gpu, op, row)?;
-        recorder.launch(row, op, &args.iter().collect::<Vec<&Tensor>>())?;
+    let bytes = |row: &dyn Row| row.storage().bytes(op, row.direction());
+    let mut plans = Vec::with_capacity(rows.len());
+    for row in rows {
+        let copies = settings.rotate.div_ceil(bytes(*row).max(1)).clamp(1, Settings::COPIES);
+        let recorder = gpu.recorder();
+        for _ in 0..copies {
+            let args = problem.upload(gpu, op, *row)?;
+            recorder.launch(*row, op, &args.iter().collect::<Vec<&Tensor>>())?;
+        }
+        plans.push((recorder.plan(crate::Fusion::Off)?, copies as usize));
     }
-    let plan = recorder.plan(crate::Fusion::Off)?;
-    let series = series(gpu, &plan, copies as usize, settings, clock).await?;
+    let timed: Vec<(&Plan, usize)> = plans.iter().map(|(plan, copies)| (plan, *copies)).collect();
+    let all = series_in_turn(gpu, &timed, settings, clock).await?;
     verify("after").await?;
-    let Series { device, wall, samples, launches } = series;
-    Ok(Measured { device, wall, samples, launches, copies: copies as usize, flops: op.flops(direction), bytes })
+    let measured = rows.iter().zip(timed).zip(all).map(|((row, (_, copies)), series)| {
+        let Series { device, wall, samples, launches } = series;
+        let (flops, bytes) = (op.flops(row.direction()), bytes(*row));
+        Measured { device, wall, samples, launches, copies, flops, bytes }
+    });
+    Ok(measured.collect())
 }
 
 /// What the submissions of a plan took, by launch.
@@ -212,31 +237,62 @@ pub async fn series(
     settings: &Settings,
     clock: Clock<'_>,
 ) -> Result<Series, Error> {
-    // The first submission compiles what is compiled late, the second says how long one takes. Where they take long, one
-    // has to do.
-    let mut once = gpu.sample(plan, 1, clock).await?.wall;
-    if once < settings.budget {
-        once = gpu.sample(plan, 1, clock).await?.wall;
-    }
-    let once = once.as_secs_f64().max(1e-6);
-    let most = (Settings::LAUNCHES / launches.max(1)).max(1);
-    let times = ((settings.submission.as_secs_f64() / once).ceil() as usize).clamp(1, most);
-    let affordable = settings.budget.as_secs_f64() / (once * times as f64);
-    let samples = (affordable as usize).clamp(Settings::LEAST, settings.samples.max(Settings::LEAST));
-    let mut taken = Vec::with_capacity(samples);
-    for _ in 0..samples {
-        taken.push(gpu.sample(plan, times, clock).await?);
-    }
-    let launches = launches * times;
-    let per_launch = |nanoseconds: f64| nanoseconds / launches as f64;
-    let wall = Percentiles::of(taken.iter().map(|sample| per_launch(1e9 * sample.wall.as_secs_f64())).collect());
-    let device = match usable(&taken) {
-        Ok((times, rejected)) => {
-            Timestamps::Usable { time: Percentiles::of(times.into_iter().map(per_launch).collect()), rejected }
+    let mut series = series_in_turn(gpu, &[(plan, launches)], settings, clock).await?;
+    Ok(series.remove(0))
+}
+
+/// How often one plan is submitted.
+struct Pace {
+    /// Replays in a submission.
+    times: usize,
+    /// Submissions.
+    samples: usize,
+}
+
+/// Times plans in turn, a submission of each at a time; with each the number of equal launches that it holds. Every plan
+/// has the settings' budget for itself.
+pub async fn series_in_turn(
+    gpu: &Gpu,
+    plans: &[(&Plan, usize)],
+    settings: &Settings,
+    clock: Clock<'_>,
+) -> Result<Vec<Series>, Error> {
+    let mut paces = Vec::with_capacity(plans.len());
+    for &(plan, launches) in plans {
+        // The first submission compiles what is compiled late, the second says how long one takes. Where they take long,
+        // one has to do.
+        let mut once = gpu.sample(plan, 1, clock).await?.wall;
+        if once < settings.budget {
+            once = gpu.sample(plan, 1, clock).await?.wall;
         }
-        Err(reason) => Timestamps::Unusable(reason),
+        let once = once.as_secs_f64().max(1e-6);
+        let most = (Settings::LAUNCHES / launches.max(1)).max(1);
+        let times = ((settings.submission.as_secs_f64() / once).ceil() as usize).clamp(1, most);
+        let affordable = settings.budget.as_secs_f64() / (once * times as f64);
+        let samples = (affordable as usize).clamp(Settings::LEAST, settings.samples.max(Settings::LEAST));
+        paces.push(Pace { times, samples });
+    }
+    let mut taken: Vec<Vec<Sample>> = paces.iter().map(|pace| Vec::with_capacity(pace.samples)).collect();
+    for turn in 0..paces.iter().map(|pace| pace.samples).max().unwrap_or_default() {
+        for ((&(plan, _), pace), taken) in plans.iter().zip(&paces).zip(&mut taken) {
+            if turn < pace.samples {
+                taken.push(gpu.sample(plan, pace.times, clock).await?);
+            }
+        }
+    }
+    let series = |((&(_, launches), pace), taken): ((&(&Plan, usize), &Pace), Vec<Sample>)| {
+        let launches = launches * pace.times;
+        let per_launch = |nanoseconds: f64| nanoseconds / launches as f64;
+        let wall = Percentiles::of(taken.iter().map(|sample| per_launch(1e9 * sample.wall.as_secs_f64())).collect());
+        let device = match usable(&taken) {
+            Ok((times, rejected)) => {
+                Timestamps::Usable { time: Percentiles::of(times.into_iter().map(per_launch).collect()), rejected }
+            }
+            Err(reason) => Timestamps::Unusable(reason),
+        };
+        Series { device, wall, samples: pace.samples, launches }
     };
-    Ok(Series { device, wall, samples, launches })
+    Ok(plans.iter().zip(&paces).zip(taken).map(series).collect())
 }
 
 /// The device times of samples in nanoseconds, without those that cannot be, and how many these

@@ -146,18 +146,31 @@ impl Shader {
     pub fn fits(&self, row: &dyn Row) -> Result<(), Error> {
         let refuse = |message| Err(Error::Shader { path: row.source().path.to_owned(), message });
         let params: Vec<(String, &str)> = row.fields().iter().map(|&(name, kind)| (name.to_owned(), kind)).collect();
-        if self.params() != params {
-            return refuse(format!("struct Params is {:?}, in the table {params:?}", self.params()));
+        let declared = self.params();
+        if declared != params {
+            let list = |fields: &[(String, &str)]| match fields {
+                [] => "no fields".to_owned(),
+                _ => fields.iter().map(|(name, kind)| format!("{name}: {kind}")).collect::<Vec<_>>().join(", "),
+            };
+            return refuse(format!(
+                "struct Params has {}; the operation's table has {}",
+                list(&declared),
+                list(&params)
+            ));
         }
+        let list = |names: &BTreeSet<&str>| match names.is_empty() {
+            true => "none".to_owned(),
+            false => names.iter().copied().collect::<Vec<_>>().join(", "),
+        };
         let overrides: BTreeSet<&str> = row.overrides().iter().map(|&(name, _)| name).collect();
         let declared: BTreeSet<&str> = self.overrides().into_iter().collect();
         if declared != overrides {
-            return refuse(format!("override constants are {declared:?}, in the row {overrides:?}"));
+            return refuse(format!("override constants: {}; the row has: {}", list(&declared), list(&overrides)));
         }
         let entries: BTreeSet<&str> = row.entries().into_iter().collect();
         let declared: BTreeSet<&str> = self.entries().into_iter().collect();
         if declared != entries {
-            return refuse(format!("entry points are {declared:?}, the row's stages {entries:?}"));
+            return refuse(format!("entry points: {}; the row has: {}", list(&declared), list(&entries)));
         }
         Ok(())
     }

@@ -8,9 +8,10 @@ use crate::kernels_check::ChecksFailed;
 use crate::shader_files::{self, COMPILED_IN};
 use anyhow::Context;
 use kernels::check::{Agreement, Data, Failure, Fault, Problem, check_problem};
-use kernels::measure::{MeasureError, Measured, Settings, measure};
+use kernels::measure::{MeasureError, Measured, Settings, measure_in_turn};
 use kernels::probe::Roofline;
-use kernels::{ClockKind, Error, Gpu, Options, Percentiles, Row, edited};
+use kernels::{ClockKind, Error, Fusion, Gpu, Options, Percentiles, Row, edited};
+use reference::Operation;
 use reference::cases::Case;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,13 @@ const DATA: [Data; 2] = [Data::Integers, Data::Reals];
 
 /// Enough for a median that is quickly there.
 const SETTINGS: Settings =
-    Settings { samples: 7, submission: Duration::from_millis(3), budget: Duration::from_millis(120), rotate: 0 };
+    Settings { samples: 7, submission: Duration::from_millis(3), budget: Duration::from_millis(60), rotate: 0 };
+
+/// What a launch on the timed layer may take, in seconds: a layer that takes longer is timed with fewer images.
+const LAUNCH: f64 = 6e-3;
+
+/// Images that tell how long a launch takes.
+const PILOT: usize = 8;
 
 /// Checks and times a row, again at every save of its files.
 pub async fn watch(device: &DeviceArgs, args: &KernelsWatchArgs) -> anyhow::Result<()> {
@@ -42,7 +49,7 @@ pub async fn watch(device: &DeviceArgs, args: &KernelsWatchArgs) -> anyhow::Resu
     }
     for save in 1_u64.. {
         let begin = Instant::now();
-        let before = desk.right.clone();
+        let before = desk.right.as_ref().map(|right| right.numbers.clone());
         let judged = desk.judge(&texts).await?;
         // The verdict does not wait for the times.
         if let (Ok((_, agreement)), false) = (&judged, args.json) {
@@ -55,17 +62,17 @@ pub async fn watch(device: &DeviceArgs, args: &KernelsWatchArgs) -> anyhow::Resu
         }
         let said = judged.is_ok();
         let outcome = match judged {
-            Ok((row, agreement)) => desk.timed(row, agreement).await?,
+            Ok((row, agreement)) => desk.timed(row, save - 1, agreement).await?,
             Err(outcome) => outcome,
         };
-        let case = desk.timed_case().name.as_str();
-        let round = Round { save, took: begin.elapsed(), row, files: &files, case, outcome: &outcome, before };
+        let took = begin.elapsed();
+        let round = Round { save, took, row, files: &files, case: desk.timed_case(), outcome: &outcome, before };
         console::print(&match args.json {
             true => format!("{}\n", round.json()),
             false => round.text(said),
         })?;
         match outcome {
-            Outcome::Right(numbers) => desk.right = Some(*numbers),
+            Outcome::Right(right) => desk.right = Some(*right),
             _ if args.once => return Err(ChecksFailed::Rows { failed: 1, rows: 1 }.into()),
             _ => {}
         }
@@ -166,7 +173,9 @@ struct Numbers {
     clock: ClockKind,
     gflops: f64,
     gigabytes: f64,
-    /// Medians of `naive`, timed once, and of the row that would run, timed now; each as built in, in nanoseconds.
+    /// The save that was right before, timed again with this one.
+    previous: Option<(u64, Percentiles)>,
+    /// Medians of `naive`, timed once, and of the row that would run, timed with this one; each as built in, in nanoseconds.
     naive: Option<f64>,
     best: Option<(&'static str, f64)>,
     /// Of the roofline: its rates for this launch, and the share reached.
@@ -180,11 +189,16 @@ enum Outcome {
     /// It disagrees with the reference.
     Wrong(String),
     /// It agrees.
-    Right(Box<Numbers>),
+    Right(Box<Right>),
 }
 
-/// A row that agrees with the reference, and how closely.
-type Right = (&'static dyn Row, Agreement);
+/// A save that agrees with the reference. Its pipeline stays, to be timed beside the next one.
+#[derive(Clone, Debug)]
+struct Right {
+    row: &'static dyn Row,
+    save: u64,
+    numbers: Numbers,
+}
 
 /// Everything that is made once and used at every save.
 struct Desk {
@@ -196,10 +210,12 @@ struct Desk {
     cases: Vec<(Case, Vec<(Data, Problem)>)>,
     roofline: Option<Roofline>,
     begin: Instant,
+    /// What would run if nothing were edited.
+    best: &'static dyn Row,
     /// What `naive` takes.
     naive: Option<f64>,
     /// The last save that was right.
-    right: Option<Numbers>,
+    right: Option<Right>,
 }
 
 impl Desk {
@@ -221,12 +237,16 @@ impl Desk {
             Ok((case, problems))
         };
         let mut cases = cases.into_iter().map(with_problems).collect::<Result<Vec<_>, reference::Error>>()?;
+        let begin = Instant::now();
+        let timed = layer.as_ref().or_else(|| cases.last().map(|(case, _)| case));
+        let timed = timed.with_context(|| format!("{} has no case", row.id()))?;
+        // By the layer as it is: the choice is no other for fewer images.
+        let best = gpu.select_stored(&*timed.op, row.direction(), row.storage())?;
         // Cases are small, to be quick. What a kernel is worth shows at the size of a network's layer.
         if let Some(layer) = layer {
-            let problem = Problem::new(&*layer.op, Data::Reals, args.seed)?;
+            let (layer, problem) = affordable(&gpu, row, layer, args.seed, begin).await?;
             cases.push((layer, vec![(Data::Reals, problem)]));
         }
-        let begin = Instant::now();
         let roofline = match args.no_roofline {
             true => None,
             false => {
@@ -234,7 +254,16 @@ impl Desk {
                 Some(Roofline::measure(&gpu, &|| begin.elapsed()).await?)
             }
         };
-        Ok(Self { options, gpu, row, seed: args.seed, cases, roofline, begin, naive: None, right: None })
+        let mut desk =
+            Self { options, gpu, row, seed: args.seed, cases, roofline, begin, best, naive: None, right: None };
+        // It may be slow, and does not change.
+        let naive = format!("{}.{}.naive", row.op(), row.direction());
+        let naive = kernels::ops::all().iter().map(|row| &**row).find(|row| row.id() == naive);
+        if let Some(naive) = naive.filter(|row| row.accepts(&*desk.timed_case().op).is_ok()) {
+            let times = desk.time(&[naive]).await;
+            desk.naive = times.ok().and_then(|times| Some(times.first()?.time().0.p50));
+        }
+        Ok(desk)
     }
 
     /// The case that is timed.
@@ -243,7 +272,10 @@ impl Desk {
     }
 
     /// Compiles these texts and checks what comes of them.
-    async fn judge(&mut self, texts: &[(&'static str, String)]) -> Result<Result<Right, Outcome>, Error> {
+    async fn judge(
+        &mut self,
+        texts: &[(&'static str, String)],
+    ) -> Result<Result<(&'static dyn Row, Agreement), Outcome>, Error> {
         let texts: Vec<(&str, String)> = texts.iter().map(|(path, text)| (*path, text.clone())).collect();
         let row = match edited(self.row, &texts) {
             Ok(row) => row,
@@ -269,16 +301,49 @@ impl Desk {
         Ok(Ok((row, agreement)))
     }
 
-    /// Times a row that was found right.
-    async fn timed(&mut self, row: &'static dyn Row, agreement: Agreement) -> Result<Outcome, Error> {
-        match self.time(row).await {
-            Ok(measured) => Ok(Outcome::Right(Box::new(self.numbers(&measured, agreement).await?))),
+    /// Times a row that was found right, and in turn with it the one that was right before and the one that would run.
+    async fn timed(&mut self, row: &'static dyn Row, save: u64, agreement: Agreement) -> Result<Outcome, Error> {
+        let mut rows = vec![row];
+        let previous = self.right.as_ref().map(|right| (right.save, right.row));
+        rows.extend(previous.map(|(_, row)| row));
+        rows.push(self.best);
+        let mut measured = self.time(&rows).await;
+        if let Err(MeasureError::Wrong { .. }) = measured {
+            // One of the others is wrong at this size, or this one is, which then shows again.
+            rows.truncate(1);
+            measured = self.time(&rows).await;
+        }
+        let measured = match measured {
+            Ok(measured) => measured,
             Err(MeasureError::Device(error)) => {
                 self.recover(&error).await?;
-                Ok(Outcome::Wrong(format!("{} ran and then failed: {error}", row.id())))
+                return Ok(Outcome::Wrong(format!("{} ran and then failed: {error}", row.id())));
             }
-            Err(error) => Ok(Outcome::Wrong(error.to_string())),
-        }
+            Err(error) => return Ok(Outcome::Wrong(error.to_string())),
+        };
+        let others = measured.get(1..).unwrap_or_default();
+        let previous = previous.filter(|_| others.len() == 2).zip(others.first());
+        let best = others.last().map(|measured| (self.best.id(), measured.time().0.p50));
+        let Some(measured) = measured.first() else { return Ok(Outcome::Wrong(format!("{} has no time", row.id()))) };
+        let (time, clock) = measured.time();
+        let (flops, bytes) = (measured.flops, measured.bytes);
+        let roofline = self
+            .roofline
+            .as_ref()
+            .map(|roofline| [roofline.peak, roofline.bandwidth(bytes), roofline.share(flops, bytes, time.p50, true)]);
+        let numbers = Numbers {
+            cases: self.cases.len(),
+            agreement,
+            time,
+            clock,
+            gflops: measured.gflops(),
+            gigabytes: measured.gigabytes(),
+            previous: previous.map(|((save, _), measured)| (save, measured.time().0)),
+            naive: self.naive,
+            best,
+            roofline,
+        };
+        Ok(Outcome::Right(Box::new(Right { row, save, numbers })))
     }
 
     /// Checks a row on every case, up to the first that it fails.
@@ -300,38 +365,14 @@ impl Desk {
         (agreement, None)
     }
 
-    async fn time(&self, row: &'static dyn Row) -> Result<Measured, MeasureError> {
+    async fn time(&self, rows: &[&'static dyn Row]) -> Result<Vec<Measured>, MeasureError> {
         let (case, problems) = &self.cases[self.cases.len() - 1];
         let problem = problems.iter().find(|(data, _)| *data == Data::Reals).map(|(_, problem)| problem);
         let problem = match problem {
             Some(problem) => problem,
             None => &Problem::new(&*case.op, Data::Reals, self.seed).map_err(Error::from)?,
         };
-        measure(&self.gpu, row, &*case.op, problem, &SETTINGS, &|| self.begin.elapsed()).await
-    }
-
-    /// Times the row that would run as well, in the same moment and on the same case; `naive`, which may be slow, once.
-    async fn numbers(&mut self, measured: &Measured, agreement: Agreement) -> Result<Numbers, Error> {
-        let case = self.timed_case();
-        let best = self.gpu.select_stored(&*case.op, self.row.direction(), self.row.storage())?;
-        let naive = format!("{}.{}.naive", self.row.op(), self.row.direction());
-        let naive = kernels::ops::all().iter().map(|row| &**row).find(|row| row.id() == naive);
-        let naive = naive.filter(|row| self.gpu.supports(*row).and_then(|()| row.accepts(&*case.op)).is_ok());
-        let median = async |row| self.time(row).await.ok().map(|measured| measured.time().0.p50);
-        let naive = match (self.naive, naive) {
-            (None, Some(row)) => median(row).await,
-            (known, _) => known,
-        };
-        let best = median(best).await.map(|time| (best.id(), time));
-        self.naive = naive;
-        let (time, clock) = measured.time();
-        let (flops, bytes) = (measured.flops, measured.bytes);
-        let roofline = self
-            .roofline
-            .as_ref()
-            .map(|roofline| [roofline.peak, roofline.bandwidth(bytes), roofline.share(flops, bytes, time.p50, true)]);
-        let (gflops, gigabytes) = (measured.gflops(), measured.gigabytes());
-        Ok(Numbers { cases: self.cases.len(), agreement, time, clock, gflops, gigabytes, naive, best, roofline })
+        measure_in_turn(&self.gpu, rows, &*case.op, problem, &SETTINGS, &|| self.begin.elapsed()).await
     }
 
     /// A device repeats such an error for ever, and the next save may have mended what caused it.
@@ -349,7 +390,7 @@ struct Round<'a> {
     took: Duration,
     row: &'static dyn Row,
     files: &'a Files,
-    case: &'a str,
+    case: &'a Case,
     outcome: &'a Outcome,
     before: Option<Numbers>,
 }
@@ -360,14 +401,14 @@ impl Round<'_> {
         let Self { save, row, files, case, outcome, before, .. } = self;
         let mut text = if said { String::new() } else { head(*row, *save, files) };
         let (what, message) = match outcome {
-            Outcome::Right(now) => return text + &now.text(case, before.as_ref()),
+            Outcome::Right(now) => return text + &now.numbers.text(&case.name),
             Outcome::Refused(error) => ("does not compile:", error),
             Outcome::Wrong(fault) => ("WRONG:", fault),
         };
         text += &format!("  {what}\n");
         text += &message.lines().map(|line| format!("    {line}\n")).collect::<String>();
         if let Some(before) = before {
-            text += &format!("  the last one that was right takes {}\n", duration(before.time.p50));
+            text += &format!("  the last one that was right stays: it takes {}\n", duration(before.time.p50));
         }
         text
     }
@@ -377,7 +418,7 @@ impl Round<'_> {
         let (verdict, message, numbers) = match outcome {
             Outcome::Refused(error) => ("refused", Some(error), None),
             Outcome::Wrong(fault) => ("wrong", Some(fault), None),
-            Outcome::Right(numbers) => ("right", None, Some(numbers)),
+            Outcome::Right(right) => ("right", None, Some(&right.numbers)),
         };
         json!({
             "row": row.id(),
@@ -387,22 +428,22 @@ impl Round<'_> {
             "seconds": took.as_secs_f64(),
             "verdict": verdict,
             "message": message,
-            "timed_case": case,
-            "numbers": numbers.map(|numbers| numbers.json()),
+            "timed_case": case.name,
+            "numbers": numbers.map(Numbers::json),
             "last_right": before.as_ref().map(Numbers::json),
         })
     }
 }
 
 impl Numbers {
-    fn text(&self, case: &str, before: Option<&Self>) -> String {
-        let Self { time, clock, gflops, gigabytes, naive, best, roofline, .. } = self;
+    fn text(&self, case: &str) -> String {
+        let Self { time, clock, gflops, gigabytes, previous, naive, best, roofline, .. } = self;
         let mut text = format!(
             "  time     {} ({} to {}, {clock} clock) on {case}{}\n",
             duration(time.p50),
             duration(time.p20),
             duration(time.p80),
-            before.map(|before| format!("; {}", change(&before.time, time))).unwrap_or_default()
+            previous.map(|(save, before)| format!("; {}", change(save, &before, time))).unwrap_or_default()
         );
         let against = |what: &str, other: f64| {
             format!("  against  {what}: {}, this takes {:.2} of that\n", duration(other), time.p50 / other)
@@ -423,7 +464,7 @@ impl Numbers {
     }
 
     fn json(&self) -> Value {
-        let Self { cases, agreement, time, clock, gflops, gigabytes, naive, best, roofline } = self;
+        let Self { cases, agreement, time, clock, gflops, gigabytes, previous, naive, best, roofline } = self;
         json!({
             "cases": cases,
             "worst": agreement.worst,
@@ -433,6 +474,7 @@ impl Numbers {
             "clock": clock.to_string(),
             "gflops": gflops,
             "gigabytes": gigabytes,
+            "previous": previous.map(|(save, time)| json!({ "save": save, "nanoseconds": time.p50 })),
             "naive_nanoseconds": naive,
             "chosen": best.map(|(id, _)| id),
             "chosen_nanoseconds": best.map(|(_, time)| time),
@@ -441,14 +483,61 @@ impl Numbers {
     }
 }
 
+/// A layer with as many images as a launch gets through in time, and what the kernel is fed. As it is if it is quick
+/// enough, or if the row accepts it in no other size.
+async fn affordable(
+    gpu: &Gpu,
+    row: &'static dyn Row,
+    layer: Case,
+    seed: u64,
+    begin: Instant,
+) -> anyhow::Result<(Case, Problem)> {
+    let launch = async |op: &dyn Operation, problem: &Problem| -> Result<f64, Error> {
+        let recorder = gpu.recorder();
+        let args = problem.upload(gpu, op, row)?;
+        recorder.launch(row, op, &args.iter().collect::<Vec<_>>())?;
+        let plan = recorder.plan(Fusion::Off)?;
+        // The first compiles what is compiled late.
+        gpu.sample(&plan, 1, &|| begin.elapsed()).await?;
+        Ok(gpu.sample(&plan, 1, &|| begin.elapsed()).await?.wall.as_secs_f64())
+    };
+    let (pilot, batch) = layers::with_batch(&layer.name, PILOT)?;
+    let fits = |images: usize| -> anyhow::Result<Option<Case>> {
+        let op = layers::with_batch(&layer.name, images)?.0;
+        let name = format!("{} with {images} of its {batch} images", layer.name);
+        Ok(row.accepts(&*op).is_ok().then_some(Case { name, op }))
+    };
+    let pilot_fits = row.accepts(&*pilot).is_ok();
+    if pilot_fits && batch > PILOT && pilot.flops(row.direction()) < layer.op.flops(row.direction()) {
+        let problem = Problem::new(&*pilot, Data::Reals, seed)?;
+        let pilot = launch(&*pilot, &problem).await?;
+        let images = match pilot {
+            // Fewer images need not take less: a dense layer's tiles are not full even so.
+            pilot if pilot > LAUNCH && pilot < 3.0 * LAUNCH => PILOT,
+            pilot => (LAUNCH * PILOT as f64 / pilot) as usize,
+        };
+        // Powers of two, so that what a kernel is timed on does not change with the machine's mood.
+        let images = 1 << images.max(1).ilog2();
+        if images < batch
+            && let Some(case) = fits(images)?
+        {
+            let problem = Problem::new(&*case.op, Data::Reals, seed)?;
+            return Ok((case, problem));
+        }
+    }
+    let problem = Problem::new(&*layer.op, Data::Reals, seed)?;
+    Ok((layer, problem))
+}
+
 /// What became of a time, if that can be told from noise.
-fn change(before: &Percentiles, now: &Percentiles) -> String {
-    let was = duration(before.p50);
+fn change(save: u64, before: &Percentiles, now: &Percentiles) -> String {
+    let which = if save == 0 { "at the start".to_owned() } else { format!("at save {save}") };
+    let was = format!("{which}, timed again now, {}", duration(before.p50));
     if before.p20 <= now.p80 && now.p20 <= before.p80 {
-        return format!("before {was}, no difference beyond the noise");
+        return format!("{was}: no difference beyond the noise");
     }
     let change = 100.0 * (now.p50 - before.p50).abs() / before.p50;
-    format!("before {was}, {change:.1} % {}", if now.p50 < before.p50 { "less" } else { "MORE" })
+    format!("{was}: {change:.1} % {}", if now.p50 < before.p50 { "less" } else { "MORE" })
 }
 
 /// A time in the unit that suits it.
@@ -484,9 +573,13 @@ mod tests {
     #[test]
     fn a_change_is_told_from_noise() {
         let before = times(90e3, 100e3, 110e3);
-        assert_eq!(change(&before, &times(40e3, 50e3, 60e3)), "before 100.0 us, 50.0 % less");
-        assert_eq!(change(&before, &times(140e3, 150e3, 160e3)), "before 100.0 us, 50.0 % MORE");
-        assert_eq!(change(&before, &times(60e3, 80e3, 95e3)), "before 100.0 us, no difference beyond the noise");
+        let said = |now| change(3, &before, &now);
+        assert_eq!(said(times(40e3, 50e3, 60e3)), "at save 3, timed again now, 100.0 us: 50.0 % less");
+        assert_eq!(said(times(140e3, 150e3, 160e3)), "at save 3, timed again now, 100.0 us: 50.0 % MORE");
+        assert_eq!(
+            said(times(60e3, 80e3, 95e3)),
+            "at save 3, timed again now, 100.0 us: no difference beyond the noise"
+        );
     }
 
     #[test]

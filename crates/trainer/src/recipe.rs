@@ -316,6 +316,12 @@ pub enum RecipeError {
         /// The built-in recipe with the most similar name.
         suggestion: Option<&'static str>,
     },
+    /// Neither the built-in sweep nor a path.
+    #[error("there is no sweep `{name}`; the built-in one is `r1`; give your own as a path that ends in .toml")]
+    UnknownSweep {
+        /// What was asked for.
+        name: String,
+    },
     /// A recipe file cannot be read.
     #[error("recipe {}: {error}", path.display())]
     Unreadable {

@@ -104,7 +104,12 @@ impl Sweep {
             let file = "r1.toml (built in)";
             return Ok((Self::parse(R1, file)?, file.to_owned()));
         }
-        Ok((Self::read(Path::new(name))?, plain(name)))
+        let path = Path::new(name);
+        let is_path = path.extension().is_some() || path.components().count() > 1;
+        if !is_path && !path.exists() {
+            return Err(RecipeError::UnknownSweep { name: plain(name) });
+        }
+        Ok((Self::read(path)?, plain(name)))
     }
 
     /// Reads and checks a text. `file` is for messages.
@@ -396,6 +401,8 @@ size = [{ "train.batch_size" = 32, "train.epochs" = 2 }, { "train.batch_size" = 
 
     #[test]
     fn the_first_report_has_twelve_points() {
+        assert!(matches!(Sweep::find("r9"), Err(RecipeError::UnknownSweep { .. })));
+        assert!(matches!(Sweep::find("r9.toml"), Err(RecipeError::Unreadable { .. })));
         let (sweep, file) = Sweep::find("r1").unwrap();
         let runs = sweep.plan(Path::new("x"), &args("r1"), &DataArgs::default(), &file).unwrap();
         assert_eq!(runs.len(), 12);

@@ -36,6 +36,7 @@ const GEMM_SUBGROUP_WIDE: Source = shader!("shared/gemm_subgroup_wide.wgsl");
 const STRIP_SUBGROUP: Source = shader!("shared/strip_subgroup.wgsl");
 
 const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
+const SIDE: (&str, u32) = ("SIDE", 16);
 const TILE: [(&str, u32); 3] = [("BM", 64), ("BN", 32), ("BK", 16)];
 const SUBGROUPS_OF_8: Needs = Needs { subgroup_lanes: 8 };
 
@@ -164,6 +165,35 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             stages: &[Stage {
                 entry: "main",
                 grid: |op, o| Grid::threads(pixels_out(op) * op.c_out, o.get("WORKGROUP")),
+            }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.fwd.implicit_gemm",
+            direction: Direction::Fwd,
+            order: Summation::BIAS_LAST,
+            source: shader!("conv2d/fwd_implicit_gemm.wgsl"),
+            shared: &[GRID],
+            overrides: &[WORKGROUP],
+            prefer: Prefer::Hardware,
+            accepts: |op| loops_end(depth(op)),
+            stages: &[Stage {
+                entry: "main",
+                grid: |op, o| Grid::threads(pixels_out(op) * op.c_out, o.get("WORKGROUP")),
+            }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.fwd.tiled_scalar",
+            direction: Direction::Fwd,
+            order: Summation::BIAS_LAST,
+            source: shader!("conv2d/fwd_tiled_scalar.wgsl"),
+            shared: &[GRID],
+            overrides: &[SIDE],
+            prefer: Prefer::Hardware,
+            stages: &[Stage {
+                entry: "main",
+                grid: |op, o| Grid::linear(tiles(pixels_out(op), op.c_out, o.get("SIDE"), o.get("SIDE"))),
             }],
             ..Kernel::ROW
         },

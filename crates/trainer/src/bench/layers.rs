@@ -178,7 +178,9 @@ pub fn chosen(parts: &[String]) -> anyhow::Result<Vec<Problem>> {
 /// What to say about a name that no layer has.
 pub fn unknown(all: &[Problem], name: &str) -> UsageError {
     let names = all.iter().flat_map(|problem| problem.aliases.iter().chain([&problem.name]));
-    let suggestion = most_similar(name, names.clone().map(String::as_str)).map(str::to_owned);
+    // A part of a name is enough where layers are chosen, and a recipe's name is the part most often meant.
+    let recipes = BUILT_IN.iter().map(|built_in| built_in.name);
+    let suggestion = most_similar(name, names.clone().map(String::as_str).chain(recipes)).map(str::to_owned);
     // A recipe's name stands in front. Of all recipes together there are hundreds.
     let recipe = BUILT_IN.iter().map(|built_in| format!("{}-", built_in.name));
     let recipe = recipe.filter(|recipe| name.starts_with(recipe.as_str())).max_by_key(String::len);
@@ -221,6 +223,18 @@ pub fn for_row(row: &dyn Row, name: Option<&str>) -> anyhow::Result<Option<Case>
     }
     let heaviest = problems.into_iter().max_by_key(|problem| problem.op.flops(row.direction()));
     Ok(heaviest.map(|problem| Case { name: problem.name, op: problem.op }))
+}
+
+/// A layer as [`all`] names it, with batches of at most `images`; and the size of its recipe's batches.
+pub fn with_batch(name: &str, images: usize) -> anyhow::Result<(Arc<dyn Operation>, usize)> {
+    let of = BUILT_IN.iter().filter(|built_in| name.starts_with(&format!("{}-", built_in.name)));
+    let built_in = of.max_by_key(|built_in| built_in.name.len());
+    let mut recipe = Recipe::built_in(built_in.with_context(|| format!("{name} is a layer of no recipe"))?)?;
+    let batch = recipe.train.batch_size;
+    recipe.train.batch_size = images.min(batch);
+    let layers = of_recipe(&recipe)?.into_iter().chain(fused_of_recipe(&recipe)?);
+    let op = layers.into_iter().find_map(|(layer, op)| (layer == name).then_some(op));
+    Ok((op.with_context(|| format!("{name} is no layer"))?, batch))
 }
 
 #[cfg(test)]
@@ -292,8 +306,20 @@ mod tests {
         let error = names(&["depth2-conf2"]).unwrap_err().to_string();
         assert!(error.contains("did you mean `depth2-conv2`?") && error.contains(" depth2-fc1,"), "{error}");
         assert!(!error.contains("lenet5-"), "{error}");
+        assert!(names(&["depht2"]).unwrap_err().to_string().contains("did you mean `depth2`?"));
         let error = names(&["nonsense"]).unwrap_err().to_string();
         assert!(error.contains("; layers are called <RECIPE>-<LAYER>, such as depth2-conv2; "), "{error}");
+    }
+
+    #[test]
+    fn a_layer_is_had_with_fewer_images() {
+        for problem in all().unwrap() {
+            let (op, batch) = with_batch(&problem.name, usize::MAX).unwrap();
+            assert_eq!(kernels::tuned::problem(&*op), kernels::tuned::problem(&*problem.op), "{}", problem.name);
+            assert!(batch > 0);
+        }
+        let flops = |images| with_batch("depth2-conv2", images).unwrap().0.flops(Direction::Fwd);
+        assert_eq!((flops(16), flops(64)), (2 * flops(8), 8 * flops(8)));
     }
 
     #[test]

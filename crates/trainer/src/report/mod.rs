@@ -31,16 +31,16 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum ReportError {
     /// There is no such run.
-    #[error("{0}")]
+    #[error(transparent)]
     Folder(#[from] RunFolderError),
     /// The run's recipe cannot be read.
-    #[error("{0}")]
+    #[error(transparent)]
     Recipe(#[from] RecipeError),
     /// The run's recipe describes no network.
-    #[error("{0}")]
+    #[error(transparent)]
     Network(#[from] NetworkError),
     /// The device refused.
-    #[error("{0}")]
+    #[error(transparent)]
     Device(#[from] tape::Error),
     /// A file of the run cannot be read.
     #[error("{}: {error}", path.display())]
