@@ -60,7 +60,8 @@ pub async fn pick(wish: &Wish) -> Result<Adapter, Error> {
     let everything = adapters(&Wish { name: Some(String::new()), backend: wish.backend }).await;
     if !everything.is_empty() {
         let names: Vec<String> = everything.iter().map(|adapter| format!("`{}`", adapter.get_info().name)).collect();
-        let reason = format!("none of {} matches the name that was asked for", names.join(", "));
+        let asked = wish.name.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok()).unwrap_or_default();
+        let reason = format!("none of {} matches the name `{asked}` that was asked for", names.join(", "));
         return Err(Error::NoAdapter { reason, advice: "Choose one of these" });
     }
     // wgpu words what each backend said.

@@ -165,6 +165,14 @@ pub(crate) struct Dispatch {
     groups: [u32; 3],
 }
 
+/// A launch that is ready to be recorded.
+struct Encoded {
+    /// One for each stage.
+    dispatches: Vec<Dispatch>,
+    /// Memory of this launch alone, to be kept until the dispatches are in their queue.
+    scratch: Vec<Tensor>,
+}
+
 impl Stream {
     fn new(memory: &Arc<Account>, recording: Option<Mutex<Vec<Node>>>) -> Self {
         Self { pool: memory.pool(), pending: Mutex::default(), in_flight: Mutex::default(), recording }
@@ -746,11 +754,13 @@ impl Gpu {
             self.compiled(row)?;
             return self.record(recording, op, row.direction(), Some(row), args);
         }
-        let dispatches = self.encode(row, op, args)?;
+        let Encoded { dispatches, scratch } = self.encode(row, op, args)?;
         let mut pending = lock(&self.stream.pending);
         pending.extend(dispatches);
         let full = pending.len() >= BATCH;
         drop(pending);
+        // Not before: another thread that took this memory could write to it ahead of the launch.
+        drop(scratch);
         if full { self.submit() } else { Ok(()) }
     }
 
@@ -769,7 +779,7 @@ impl Gpu {
     }
 
     /// The dispatches of a launch, one for each stage.
-    fn encode(&self, row: &'static dyn Row, op: &dyn Operation, args: &[&Tensor]) -> Result<Vec<Dispatch>, Error> {
+    fn encode(&self, row: &'static dyn Row, op: &dyn Operation, args: &[&Tensor]) -> Result<Encoded, Error> {
         let launch = row.launch(op)?;
         let signature = op.signature(row.direction());
         check_arguments(op.name(), &signature, args)?;
@@ -834,7 +844,7 @@ impl Gpu {
             drop(bind_groups);
             dispatches.push(dispatch);
         }
-        Ok(dispatches)
+        Ok(Encoded { dispatches, scratch })
     }
 
     /// Memory for the length of one launch.

@@ -194,7 +194,7 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         // Commands recorded so far still use it. Whoever takes it next records later, and the
-        // queue runs in order.
+        // queue runs in order. A launch that is not recorded yet must therefore keep what it uses.
         if let Some(raw) = self.raw.take().filter(|_| self.returns) {
             self.pool.give(raw);
         }

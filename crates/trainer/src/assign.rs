@@ -122,6 +122,7 @@ mod tests {
     fn what_does_not_exist_is_refused_with_the_assignment() {
         for (assignment, expected) in [
             ("train.epoch=3", "--set train.epoch=3: unknown field `epoch`, expected one of `epochs`"),
+            ("schedul.kind=cosine", "--set schedul.kind=cosine: unknown field `schedul`, expected one of `name`"),
             ("train.epochs", "--set train.epochs: expected PATH=VALUE"),
             ("train.epochs=three", "--set train.epochs=three: invalid type: string \"three\", expected u64"),
             ("train..epochs=3", "--set train..epochs=3: a part of the path is empty"),
@@ -131,6 +132,16 @@ mod tests {
         ] {
             let error = assigned("depth2", &[assignment]).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}\n{expected}");
+        }
+        for (assignment, suggestion) in [
+            ("train.epoch=3", "`epochs`"),
+            ("schedul.kind=cosine", "`schedule`"),
+            ("layer.3.rate=0.1", "`layers`"),
+            ("optimizer.kind=adm", "`adam`"),
+            ("schedule.kind=cosin", "`cosine`"),
+        ] {
+            let error = assigned("depth2", &[assignment]).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("; did you mean {suggestion}?")), "{error}");
         }
     }
 }

@@ -629,9 +629,10 @@ pub struct KernelsWatchArgs {
     /// Only the case of this name, which is timed, too [default: check every case, and time a layer]
     #[arg(long, value_name = "NAME", conflicts_with = "layer")]
     pub case: Option<String>,
-    /// Time it on this layer of a built-in network, which is checked, too [default: depth2's with the most work]
+    /// Time it on this layer of a built-in network, which is checked, too [default: depth2's with the most work, or a quicker one]
     ///
-    /// With fewer images than the recipe's batch where a launch takes long, so that a save is answered at once; `kernels bench` times whole batches.
+    /// On a software adapter with fewer images than the recipe's batch, so that a save is answered at once; `kernels bench` times
+    /// whole batches.
     #[arg(long, value_name = "NAME")]
     pub layer: Option<String>,
     /// Read the shader from this file [default: its own, in the checkout around the current folder]

@@ -10,9 +10,9 @@ use anyhow::Context;
 use kernels::check::{Agreement, Data, Failure, Fault, Problem, check_problem};
 use kernels::measure::{MeasureError, Measured, Settings, measure_in_turn};
 use kernels::probe::Roofline;
-use kernels::{ClockKind, Error, Fusion, Gpu, Options, Percentiles, Row, edited};
-use reference::Operation;
+use kernels::{Class, ClockKind, Error, Gpu, Options, Percentiles, Row, edited};
 use reference::cases::Case;
+use reference::{Direction, Operation};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -28,11 +28,11 @@ const DATA: [Data; 2] = [Data::Integers, Data::Reals];
 const SETTINGS: Settings =
     Settings { samples: 7, submission: Duration::from_millis(3), budget: Duration::from_millis(60), rotate: 0 };
 
-/// What a launch on the timed layer may take, in seconds: a layer that takes longer is timed with fewer images.
-const LAUNCH: f64 = 6e-3;
+/// Floating-point operations of a launch that a naive kernel on a software adapter does in about 15 ms.
+const WORK: u64 = 16_000_000;
 
-/// Images that tell how long a launch takes.
-const PILOT: usize = 8;
+/// Rows of a matrix product that a layer keeps: fewer would leave the tiles of some kernels half empty.
+const ROWS: usize = 64;
 
 /// Checks and times a row, again at every save of its files.
 pub async fn watch(device: &DeviceArgs, args: &KernelsWatchArgs) -> anyhow::Result<()> {
@@ -173,9 +173,11 @@ struct Numbers {
     clock: ClockKind,
     gflops: f64,
     gigabytes: f64,
+    /// Whether it was compiled with run-time checks.
+    checks: bool,
     /// The save that was right before, timed again with this one.
     previous: Option<(u64, Percentiles)>,
-    /// Medians of `naive`, timed once, and of the row that would run, timed with this one; each as built in, in nanoseconds.
+    /// Medians of `naive` and of the row that would run, each as built in and timed with this one, in nanoseconds.
     naive: Option<f64>,
     best: Option<(&'static str, f64)>,
     /// Of the roofline: its rates for this launch, and the share reached.
@@ -212,8 +214,8 @@ struct Desk {
     begin: Instant,
     /// What would run if nothing were edited.
     best: &'static dyn Row,
-    /// What `naive` takes.
-    naive: Option<f64>,
+    /// The baseline, if it runs.
+    naive: Option<&'static dyn Row>,
     /// The last save that was right.
     right: Option<Right>,
 }
@@ -244,7 +246,8 @@ impl Desk {
         let best = gpu.select_stored(&*timed.op, row.direction(), row.storage())?;
         // Cases are small, to be quick. What a kernel is worth shows at the size of a network's layer.
         if let Some(layer) = layer {
-            let (layer, problem) = affordable(&gpu, row, layer, args.seed, begin).await?;
+            let layer = affordable(&gpu, row, layer, args.layer.is_some())?;
+            let problem = Problem::new(&*layer.op, Data::Reals, args.seed)?;
             cases.push((layer, vec![(Data::Reals, problem)]));
         }
         let roofline = match args.no_roofline {
@@ -254,16 +257,10 @@ impl Desk {
                 Some(Roofline::measure(&gpu, &|| begin.elapsed()).await?)
             }
         };
-        let mut desk =
-            Self { options, gpu, row, seed: args.seed, cases, roofline, begin, best, naive: None, right: None };
-        // It may be slow, and does not change.
         let naive = format!("{}.{}.naive", row.op(), row.direction());
         let naive = kernels::ops::all().iter().map(|row| &**row).find(|row| row.id() == naive);
-        if let Some(naive) = naive.filter(|row| row.accepts(&*desk.timed_case().op).is_ok()) {
-            let times = desk.time(&[naive]).await;
-            desk.naive = times.ok().and_then(|times| Some(times.first()?.time().0.p50));
-        }
-        Ok(desk)
+        let naive = naive.filter(|naive| cases.last().is_some_and(|(case, _)| naive.accepts(&*case.op).is_ok()));
+        Ok(Self { options, gpu, row, seed: args.seed, cases, roofline, begin, best, naive, right: None })
     }
 
     /// The case that is timed.
@@ -301,17 +298,15 @@ impl Desk {
         Ok(Ok((row, agreement)))
     }
 
-    /// Times a row that was found right, and in turn with it the one that was right before and the one that would run.
+    /// Times a row that was found right, and in turn with it the one that was right before, `naive` and the one that would run.
     async fn timed(&mut self, row: &'static dyn Row, save: u64, agreement: Agreement) -> Result<Outcome, Error> {
-        let mut rows = vec![row];
         let previous = self.right.as_ref().map(|right| (right.save, right.row));
-        rows.extend(previous.map(|(_, row)| row));
-        rows.push(self.best);
+        let others = [self.naive, Some(self.best), previous.map(|(_, row)| row)];
+        let rows: Vec<&'static dyn Row> = std::iter::once(row).chain(others.into_iter().flatten()).collect();
         let mut measured = self.time(&rows).await;
         if let Err(MeasureError::Wrong { .. }) = measured {
             // One of the others is wrong at this size, or this one is, which then shows again.
-            rows.truncate(1);
-            measured = self.time(&rows).await;
+            measured = self.time(&[row]).await;
         }
         let measured = match measured {
             Ok(measured) => measured,
@@ -321,10 +316,11 @@ impl Desk {
             }
             Err(error) => return Ok(Outcome::Wrong(error.to_string())),
         };
-        let others = measured.get(1..).unwrap_or_default();
-        let previous = previous.filter(|_| others.len() == 2).zip(others.first());
-        let best = others.last().map(|measured| (self.best.id(), measured.time().0.p50));
-        let Some(measured) = measured.first() else { return Ok(Outcome::Wrong(format!("{} has no time", row.id()))) };
+        let mut times = measured.iter().skip(1).map(|measured| measured.time().0);
+        let [naive, best, before] = others.map(|other| other.and_then(|_| times.next()));
+        let Some(measured) = measured.first() else {
+            return Ok(Outcome::Wrong(format!("{} has no time", row.id())));
+        };
         let (time, clock) = measured.time();
         let (flops, bytes) = (measured.flops, measured.bytes);
         let roofline = self
@@ -338,9 +334,10 @@ impl Desk {
             clock,
             gflops: measured.gflops(),
             gigabytes: measured.gigabytes(),
-            previous: previous.map(|((save, _), measured)| (save, measured.time().0)),
-            naive: self.naive,
-            best,
+            checks: self.gpu.checks(),
+            previous: previous.map(|(save, _)| save).zip(before),
+            naive: naive.map(|time| time.p50),
+            best: best.map(|time| (self.best.id(), time.p50)),
             roofline,
         };
         Ok(Outcome::Right(Box::new(Right { row, save, numbers })))
@@ -437,9 +434,10 @@ impl Round<'_> {
 
 impl Numbers {
     fn text(&self, case: &str) -> String {
-        let Self { time, clock, gflops, gigabytes, previous, naive, best, roofline, .. } = self;
+        let Self { time, clock, checks, gflops, gigabytes, previous, naive, best, roofline, .. } = self;
+        let checks = if *checks { "on" } else { "off" };
         let mut text = format!(
-            "  time     {} ({} to {}, {clock} clock) on {case}{}\n",
+            "  time     {} ({} to {}, {clock} clock, run-time checks {checks}) on {case}{}\n",
             duration(time.p50),
             duration(time.p20),
             duration(time.p80),
@@ -448,7 +446,7 @@ impl Numbers {
         let against = |what: &str, other: f64| {
             format!("  against  {what}: {}, this takes {:.2} of that\n", duration(other), time.p50 / other)
         };
-        text += &naive.map(|other| against("naive as compiled in, timed at the start", other)).unwrap_or_default();
+        text += &naive.map(|other| against("naive as compiled in", other)).unwrap_or_default();
         text += &best
             .map(|(id, other)| against(&format!("{id} as compiled in, which is chosen here"), other))
             .unwrap_or_default();
@@ -464,7 +462,7 @@ impl Numbers {
     }
 
     fn json(&self) -> Value {
-        let Self { cases, agreement, time, clock, gflops, gigabytes, previous, naive, best, roofline } = self;
+        let Self { cases, agreement, time, clock, checks, gflops, gigabytes, previous, naive, best, roofline } = self;
         json!({
             "cases": cases,
             "worst": agreement.worst,
@@ -472,6 +470,7 @@ impl Numbers {
             "of_bound": agreement.of_bound,
             "nanoseconds": { "p20": time.p20, "p50": time.p50, "p80": time.p80 },
             "clock": clock.to_string(),
+            "checks": checks,
             "gflops": gflops,
             "gigabytes": gigabytes,
             "previous": previous.map(|(save, time)| json!({ "save": save, "nanoseconds": time.p50 })),
@@ -483,50 +482,39 @@ impl Numbers {
     }
 }
 
-/// A layer with as many images as a launch gets through in time, and what the kernel is fed. As it is if it is quick
-/// enough, or if the row accepts it in no other size.
-async fn affordable(
-    gpu: &Gpu,
-    row: &'static dyn Row,
-    layer: Case,
-    seed: u64,
-    begin: Instant,
-) -> anyhow::Result<(Case, Problem)> {
-    let launch = async |op: &dyn Operation, problem: &Problem| -> Result<f64, Error> {
-        let recorder = gpu.recorder();
-        let args = problem.upload(gpu, op, row)?;
-        recorder.launch(row, op, &args.iter().collect::<Vec<_>>())?;
-        let plan = recorder.plan(Fusion::Off)?;
-        // The first compiles what is compiled late.
-        gpu.sample(&plan, 1, &|| begin.elapsed()).await?;
-        Ok(gpu.sample(&plan, 1, &|| begin.elapsed()).await?.wall.as_secs_f64())
-    };
-    let (pilot, batch) = layers::with_batch(&layer.name, PILOT)?;
-    let fits = |images: usize| -> anyhow::Result<Option<Case>> {
-        let op = layers::with_batch(&layer.name, images)?.0;
-        let name = format!("{} with {images} of its {batch} images", layer.name);
-        Ok(row.accepts(&*op).is_ok().then_some(Case { name, op }))
-    };
-    let pilot_fits = row.accepts(&*pilot).is_ok();
-    if pilot_fits && batch > PILOT && pilot.flops(row.direction()) < layer.op.flops(row.direction()) {
-        let problem = Problem::new(&*pilot, Data::Reals, seed)?;
-        let pilot = launch(&*pilot, &problem).await?;
-        let images = match pilot {
-            // Fewer images need not take less: a dense layer's tiles are not full even so.
-            pilot if pilot > LAUNCH && pilot < 3.0 * LAUNCH => PILOT,
-            pilot => (LAUNCH * PILOT as f64 / pilot) as usize,
-        };
-        // Powers of two, so that what a kernel is timed on does not change with the machine's mood.
-        let images = 1 << images.max(1).ilog2();
-        if images < batch
-            && let Some(case) = fits(images)?
-        {
-            let problem = Problem::new(&*case.op, Data::Reals, seed)?;
-            return Ok((case, problem));
-        }
+/// A layer with as many images as a software adapter gets through while somebody waits; if that are too few to fill tiles, and the
+/// layer was not `named`, another one. By the work alone, so that every session is timed on the same.
+fn affordable(gpu: &Gpu, row: &dyn Row, layer: Case, named: bool) -> anyhow::Result<Case> {
+    let direction = row.direction();
+    if gpu.class() == Class::Hardware || layer.op.flops(direction) <= WORK {
+        return Ok(layer);
     }
-    let problem = Problem::new(&*layer.op, Data::Reals, seed)?;
-    Ok((layer, problem))
+    let one = layers::with_batch(&layer.name, 1)?.0;
+    let most = (WORK / one.flops(direction).max(1)).max(1) as usize;
+    // Powers of two, which are easier to compare.
+    let images = (1 << most.ilog2()).max(ROWS.div_ceil(rows(&*one)));
+    let (op, batch) = layers::with_batch(&layer.name, images)?;
+    if images < batch && row.accepts(&*op).is_ok() {
+        return Ok(Case { name: format!("{} with {images} of its {batch} images", layer.name), op });
+    }
+    let quick = |other: &layers::Problem| {
+        let op = &*other.op;
+        op.name() == row.op() && row.accepts(op).is_ok() && rows(op) >= ROWS && op.flops(direction) <= WORK
+    };
+    let others = if named { Vec::new() } else { layers::all()? };
+    let heaviest = others.into_iter().filter(quick).max_by_key(|other| other.op.flops(direction));
+    Ok(heaviest.map_or(layer, |other| Case { name: other.name, op: other.op }))
+}
+
+/// The rows of an operation's matrix product, or what corresponds to them: images, or their pixels. The least of its images.
+fn rows(op: &dyn Operation) -> usize {
+    let specs = op.signature(Direction::Fwd).into_iter().filter(|arg| arg.name == "x" || arg.name == "y");
+    let rows = specs.map(|arg| match *arg.spec.dims {
+        [n, _, h, w] => n * h * w,
+        [n, ..] => n,
+        [] => 1,
+    });
+    rows.min().unwrap_or(1).max(1)
 }
 
 /// What became of a time, if that can be told from noise.
@@ -580,6 +568,12 @@ mod tests {
             said(times(60e3, 80e3, 95e3)),
             "at save 3, timed again now, 100.0 us: no difference beyond the noise"
         );
+    }
+
+    #[test]
+    fn rows_are_images_or_pixels() {
+        let rows = |name: &str, images| rows(&*layers::with_batch(name, images).unwrap().0);
+        assert_eq!((rows("depth2-fc1", 64), rows("depth2-conv2", 2), rows("depth2-flatten1", 3)), (64, 392, 3));
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Gpu {
                 Some(row) => row,
                 None => self.select_for(&*node.op, node.direction, &args)?,
             };
-            dispatches.extend(self.encode(row, &*node.op, &args)?);
+            dispatches.extend(self.encode(row, &*node.op, &args)?.dispatches);
             for buffer in lives.ending(index, &nodes) {
                 buffer.reuse();
             }

@@ -352,6 +352,18 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             ..Kernel::ROW
         },
         Kernel {
+            id: "conv2d.bwd_weight.tiled",
+            direction: Direction::BwdWeight,
+            source: shader!("conv2d/bwd_weight_tiled.wgsl"),
+            shared: &[GRID, GEMM_TILE],
+            overrides: &TILE,
+            prefer: Prefer::Hardware,
+            // A step of 16 takes less than 32 rounds.
+            accepts: |op| loops_end(2 * pixels_out(op)),
+            stages: &[Stage { entry: "main", grid: |op, o| Grid::linear(tiled(depth(op), op.c_out, o)) }],
+            ..Kernel::ROW
+        },
+        Kernel {
             id: "conv2d.bwd_weight.tiled_split_k",
             direction: Direction::BwdWeight,
             source: shader!("conv2d/bwd_weight_tiled_split_k.wgsl"),

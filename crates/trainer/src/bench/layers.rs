@@ -2,7 +2,7 @@
 
 use crate::cli::UsageError;
 use crate::network::{INPUT, Layer, Network};
-use crate::recipe::{BUILT_IN, Recipe};
+use crate::recipe::{BUILT_IN, Loss, Recipe};
 use crate::similar::most_similar;
 use anyhow::Context;
 use kernels::Row;
@@ -10,7 +10,8 @@ use reference::cases::Case;
 use reference::ops::{
     AvgPool2d, BatchNorm, BatchNormMode, BatchNormRelu, Conv2d, Conv2dRelu, Conv2dReluMaxPool2d, Conv2dWeightBias,
     Dense, DenseRelu, DenseSoftmaxCrossEntropy, DenseWeightBias, Dropout, Flatten, FourierFeatures, Gather,
-    GatherSizes, MaxPool2d, MaxPool2dRelu, Relu, SoftmaxCrossEntropy, SoftmaxCrossEntropyWithGradient,
+    GatherSizes, LogSoftmax, MaxPool2d, MaxPool2dRelu, MultiClassHinge, NllLoss, Relu, SoftmaxCrossEntropy,
+    SoftmaxCrossEntropyWithGradient,
 };
 use reference::{Direction, Operation, TensorSpec};
 use std::any::Any;
@@ -90,7 +91,14 @@ pub fn of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn Operati
         add(name, op);
     }
     let classes = x.dims.get(1).copied().unwrap_or_default();
-    add("loss", Arc::new(SoftmaxCrossEntropy::new(n, classes)?));
+    match recipe.loss {
+        Loss::CrossEntropy(_) => add("loss", Arc::new(SoftmaxCrossEntropy::new(n, classes)?)),
+        Loss::Nll => {
+            add("log_softmax", Arc::new(LogSoftmax::new(n, classes)?));
+            add("loss", Arc::new(NllLoss::new(n, classes)?));
+        }
+        Loss::Hinge => add("loss", Arc::new(MultiClassHinge::new(n, classes)?)),
+    }
     let trained = network.parameters().iter().filter(|parameter| parameter.trainable);
     if let Some(largest) = trained.max_by_key(|parameter| parameter.spec.len()) {
         let op = recipe.optimizer.update(&largest.spec)?;
@@ -250,7 +258,7 @@ mod tests {
             let recipe = Recipe::built_in(built_in).unwrap();
             let layers = of_recipe(&recipe).unwrap();
             let is_double = |layer: &&LayerSpec| matches!(layer, LayerSpec::FourierFeatures(_));
-            let doubles = recipe.layers.iter().filter(is_double).count();
+            let doubles = recipe.layers.iter().filter(is_double).count() + usize::from(recipe.loss == Loss::Nll);
             // The input, the loss and the optimiser besides.
             assert_eq!(layers.len(), recipe.layers.len() + doubles + 3, "{}", built_in.name);
             let fused = fused_of_recipe(&recipe).unwrap();

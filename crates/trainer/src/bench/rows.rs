@@ -8,7 +8,7 @@ use crate::doctor::wgpu_version;
 use crate::summary::{Adapter, SELVEDGE_VERSION};
 use crate::{console, device};
 use kernels::check::{self, Data};
-use kernels::measure::{MeasureError, Settings, Timestamps, measure};
+use kernels::measure::{MeasureError, Settings, Timestamps, measure, measure_in_turn};
 use kernels::probe::Roofline;
 use kernels::{Class, Gpu, Measured, Options, Row};
 use serde_json::{Value, json};
@@ -104,8 +104,9 @@ impl Bench {
             };
             let mut baseline = None;
             let is_naive = |row: &dyn Row| naive.is_some_and(|naive| naive.id() == row.id());
-            for row in table.into_iter().filter(|row| is_naive(*row) || (chosen(*row) && runs(*row))) {
-                let measured = self.measure(row, problem, values).await?;
+            let table: Vec<_> =
+                table.into_iter().filter(|row| is_naive(*row) || (chosen(*row) && runs(*row))).collect();
+            for (&row, measured) in table.iter().zip(self.measure_all(&table, problem, values).await?) {
                 // The first of the table, so it comes first.
                 if is_naive(row) {
                     baseline = Some(measured.clone());
@@ -132,6 +133,26 @@ impl Bench {
             timed.of_roofline = self.share(&timed.measured);
         }
         Ok(())
+    }
+
+    /// Times rows of one direction, in turn unless that takes too much memory.
+    async fn measure_all(
+        &self,
+        rows: &[&'static dyn Row],
+        problem: &Problem,
+        values: &check::Problem,
+    ) -> Result<Vec<Measured>, MeasureError> {
+        // A row's copies of its arguments fill the caches as they should; those of all rows would fill the memory.
+        if self.settings.rotate > 0 {
+            let mut measured = Vec::with_capacity(rows.len());
+            for row in rows {
+                measured.push(self.measure(*row, problem, values).await?);
+            }
+            return Ok(measured);
+        }
+        let ids: Vec<&str> = rows.iter().map(|row| row.id()).collect();
+        console::message(&format!("timing {} on {}", ids.join(", "), problem.name));
+        measure_in_turn(&self.gpu, rows, &*problem.op, values, &self.settings, &|| self.clock()).await
     }
 
     /// Times one row, whose arguments and what comes of them are `values`.
@@ -308,6 +329,9 @@ pub fn notes(timed: &[Timed]) -> Vec<String> {
             .to_owned(),
         "Every row was compared with the reference before it was timed and afterwards.".to_owned(),
     ];
+    if timed.iter().all(|timed| timed.measured.copies == 1) {
+        notes.push("The rows of one direction took turns while they were timed.".to_owned());
+    }
     let above = timed.iter().filter(|timed| timed.of_roofline > 1.0).count();
     if above > 0 {
         notes.push(format!(

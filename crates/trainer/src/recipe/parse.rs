@@ -5,6 +5,7 @@ use super::{
     Train,
 };
 use crate::plain::plain;
+use crate::similar::most_similar;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -108,8 +109,32 @@ impl Wrong {
 
     /// A missing field is an error of the whole table and comes without a place.
     fn within(span: Range<usize>, error: &toml::de::Error) -> Self {
-        Self::new(error.span().unwrap_or(span), error.message().trim_end().replace('\n', "; "))
+        Self::new(error.span().unwrap_or(span), with_suggestion(error.message().trim_end().replace('\n', "; ")))
     }
+}
+
+/// "unknown field `epoch`, expected one of `epochs`, …" with the name that was probably meant.
+fn with_suggestion(message: String) -> String {
+    let is_unknown = ["unknown field `", "unknown variant `"].iter().any(|head| message.starts_with(head));
+    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let suggestion = match names.split_first() {
+        Some((name, known)) if is_unknown => most_similar(name, known.iter().copied()),
+        _ => None,
+    };
+    match suggestion {
+        Some(name) => format!("{message}; did you mean `{name}`?"),
+        None => message,
+    }
+}
+
+/// What serde lists of the whole recipe lacks the tables that are read apart.
+fn of_recipe(error: &toml::de::Error) -> Wrong {
+    let mut wrong = Wrong::within(0..0, error);
+    if error.message().starts_with("unknown field") {
+        wrong.message =
+            with_suggestion(format!("{}, `layers`, `loss`, `optimizer`, `schedule`", error.message().trim_end()));
+    }
+    wrong
 }
 
 /// Tables with a `kind` are told apart here and not by serde, which would forget their lines.
@@ -123,7 +148,7 @@ fn deserialize(text: &str) -> Result<Recipe, Wrong> {
     let layers = take("layers")?;
     let [loss, schedule] = ["loss", "schedule"].map(|key| root.get_mut().remove(key));
 
-    let head = Head::deserialize(Deserializer::from(root)).map_err(|error| Wrong::within(0..0, &error))?;
+    let head = Head::deserialize(Deserializer::from(root)).map_err(|error| of_recipe(&error))?;
     let Head { name, description, source, assumptions, findings, data, augment, erasing, train, .. } = head;
     let Head { early_stopping, reported, .. } = head;
     let optimizer = self::optimizer(optimizer)?;
@@ -227,7 +252,15 @@ fn fields<T: DeserializeOwned>(table: Spanned<DeValue<'_>>) -> Result<T, Wrong> 
 }
 
 fn unknown(kind: &Spanned<String>, known: &str) -> Wrong {
-    Wrong::new(kind.span(), format!("unknown kind {:?}, expected {known}", kind.get_ref()))
+    let message = format!("unknown kind {:?}, expected {known}", kind.get_ref());
+    let names = known.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !["or", ""].contains(word));
+    Wrong::new(
+        kind.span(),
+        match most_similar(kind.get_ref(), names) {
+            Some(name) => format!("{message}; did you mean `{name}`?"),
+            None => message,
+        },
+    )
 }
 
 /// Where a field stands, or the table it is missing from.
