@@ -10,6 +10,7 @@ params! {
 }
 
 const GRID: crate::Source = shader!("shared/grid.wgsl");
+const DIVIDE: crate::Source = shader!("shared/divide.wgsl");
 
 fn bytes(op: &Flatten) -> Vec<u8> {
     let params = Params { n: op.n as u32, c: op.c as u32, plane: (op.h * op.w) as u32 };
@@ -18,6 +19,14 @@ fn bytes(op: &Flatten) -> Vec<u8> {
 
 fn per_element(op: &Flatten, o: &Overrides) -> Grid {
     Grid::threads(op.n * op.c * op.h * op.w, o.get("WORKGROUP"))
+}
+
+fn per_vec4(op: &Flatten, o: &Overrides) -> Grid {
+    Grid::threads(op.n * op.c / 4 * op.h * op.w, o.get("WORKGROUP"))
+}
+
+fn whole_vec4s(op: &Flatten) -> Result<(), &'static str> {
+    if op.c.is_multiple_of(4) { Ok(()) } else { Err("the number of channels is no multiple of 4") }
 }
 
 fn per_tile(op: &Flatten, o: &Overrides) -> Grid {
@@ -40,6 +49,17 @@ pub(super) static TABLE: Table<Flatten> = Table {
             ..Kernel::ROW
         },
         Kernel {
+            id: "flatten.fwd.vec4",
+            direction: Direction::Fwd,
+            order: Summation::NOTHING,
+            source: shader!("flatten/fwd_vec4.wgsl"),
+            shared: &[GRID, DIVIDE],
+            overrides: &[("WORKGROUP", 64)],
+            accepts: whole_vec4s,
+            stages: &[Stage { entry: "main", grid: per_vec4 }],
+            ..Kernel::ROW
+        },
+        Kernel {
             id: "flatten.fwd.tiled",
             direction: Direction::Fwd,
             order: Summation::NOTHING,
@@ -58,6 +78,17 @@ pub(super) static TABLE: Table<Flatten> = Table {
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
             stages: &[Stage { entry: "main", grid: per_element }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "flatten.bwd_input.vec4",
+            direction: Direction::BwdInput,
+            order: Summation::NOTHING,
+            source: shader!("flatten/bwd_input_vec4.wgsl"),
+            shared: &[GRID, DIVIDE],
+            overrides: &[("WORKGROUP", 64)],
+            accepts: whole_vec4s,
+            stages: &[Stage { entry: "main", grid: per_vec4 }],
             ..Kernel::ROW
         },
         Kernel {
