@@ -143,5 +143,8 @@ mod tests {
             let error = assigned("depth2", &[assignment]).unwrap_err().to_string();
             assert!(error.ends_with(&format!("; did you mean {suggestion}?")), "{error}");
         }
+        // The recipe's tables are no fields of `train`.
+        let error = assigned("depth2", &["train.epoch=3"]).unwrap_err().to_string();
+        assert!(!error.contains("`layers`"), "{error}");
     }
 }

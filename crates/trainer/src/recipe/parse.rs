@@ -113,28 +113,28 @@ impl Wrong {
     }
 }
 
-/// "unknown field `epoch`, expected one of `epochs`, …" with the name that was probably meant.
-fn with_suggestion(message: String) -> String {
-    let is_unknown = ["unknown field `", "unknown variant `"].iter().any(|head| message.starts_with(head));
-    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let suggestion = match names.split_first() {
-        Some((name, known)) if is_unknown => most_similar(name, known.iter().copied()),
-        _ => None,
-    };
-    match suggestion {
-        Some(name) => format!("{message}; did you mean `{name}`?"),
+/// A message with the name that was probably meant.
+fn suggest<'a>(message: String, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    match most_similar(name, known) {
+        Some(known) => format!("{message}; did you mean `{known}`?"),
         None => message,
     }
 }
 
-/// What serde lists of the whole recipe lacks the tables that are read apart.
-fn of_recipe(error: &toml::de::Error) -> Wrong {
-    let mut wrong = Wrong::within(0..0, error);
-    if error.message().starts_with("unknown field") {
-        wrong.message =
-            with_suggestion(format!("{}, `layers`, `loss`, `optimizer`, `schedule`", error.message().trim_end()));
+/// The same for serde's "unknown field `epoch`, expected one of `epochs`, …". Its list of a recipe's own fields lacks the
+/// tables that are read apart.
+fn with_suggestion(mut message: String) -> String {
+    if !["unknown field `", "unknown variant `"].iter().any(|head| message.starts_with(head)) {
+        return message;
     }
-    wrong
+    if message.contains("`early_stopping`") && message.contains("`train`") {
+        message += ", `layers`, `loss`, `optimizer`, `schedule`";
+    }
+    let names: Vec<String> = message.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    match names.split_first() {
+        Some((name, known)) => suggest(message, name, known.iter().map(String::as_str)),
+        None => message,
+    }
 }
 
 /// Tables with a `kind` are told apart here and not by serde, which would forget their lines.
@@ -148,7 +148,7 @@ fn deserialize(text: &str) -> Result<Recipe, Wrong> {
     let layers = take("layers")?;
     let [loss, schedule] = ["loss", "schedule"].map(|key| root.get_mut().remove(key));
 
-    let head = Head::deserialize(Deserializer::from(root)).map_err(|error| of_recipe(&error))?;
+    let head = Head::deserialize(Deserializer::from(root)).map_err(|error| Wrong::within(0..0, &error))?;
     let Head { name, description, source, assumptions, findings, data, augment, erasing, train, .. } = head;
     let Head { early_stopping, reported, .. } = head;
     let optimizer = self::optimizer(optimizer)?;
@@ -254,13 +254,7 @@ fn fields<T: DeserializeOwned>(table: Spanned<DeValue<'_>>) -> Result<T, Wrong> 
 fn unknown(kind: &Spanned<String>, known: &str) -> Wrong {
     let message = format!("unknown kind {:?}, expected {known}", kind.get_ref());
     let names = known.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !["or", ""].contains(word));
-    Wrong::new(
-        kind.span(),
-        match most_similar(kind.get_ref(), names) {
-            Some(name) => format!("{message}; did you mean `{name}`?"),
-            None => message,
-        },
-    )
+    Wrong::new(kind.span(), suggest(message, kind.get_ref(), names))
 }
 
 /// Where a field stands, or the table it is missing from.
