@@ -59,8 +59,8 @@ fn every_kernel_has_a_header_in_its_parts() {
         let source = row.source();
         let header: Vec<&str> = source.text.lines().take_while(|line| line.starts_with("//")).collect();
         let header = header.join("\n");
-        // A row that stores f16 has the shader of the one that stores f32.
-        let id = row.id().strip_suffix(row.storage().suffix()).unwrap_or_default();
+        // A row that stores f16 has the shader of the one that stores f32, and one of some stages that of all stages.
+        let id = row.shader_of().or(row.id().strip_suffix(row.storage().suffix())).unwrap_or_default();
         assert!(header.starts_with(&format!("// {id}: ")), "{} does not open with id and formula", source.path);
         for part in ["// Idea", "// Writes: ", "// Dispatch: ", "// Shared memory: ", "Barriers: "] {
             assert!(header.contains(part), "{} has no `{part}` in its header", source.path);

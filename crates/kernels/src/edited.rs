@@ -41,6 +41,9 @@ impl Row for Edited {
     fn source(&self) -> Source {
         self.source
     }
+    fn shader_of(&self) -> Option<&'static str> {
+        self.row.shader_of()
+    }
     fn shared(&self) -> &'static [Source] {
         self.shared
     }

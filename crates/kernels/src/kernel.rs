@@ -33,25 +33,60 @@ macro_rules! shader {
     };
 }
 
-/// Declares the uniform block of an operation: a plain struct of 32-bit scalars. It gets
+/// Declares the uniform block of an operation: a plain struct of types that are a [`Field`]. It gets
 /// `bytes(&self)` for [`Table::params`], and `FIELDS` for [`Table::fields`], which is compared with
 /// the shader's `Params`.
 #[macro_export]
 macro_rules! params {
-    ($(#[$doc:meta])* struct $name:ident { $($field:ident: $type:ident),* $(,)? }) => {
+    ($(#[$doc:meta])* struct $name:ident { $($field:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         struct $name { $($field: $type),* }
         impl $name {
             const FIELDS: &'static [(&'static str, &'static str)] =
-                &[$((stringify!($field), stringify!($type))),*];
+                &[$((stringify!($field), <$type as $crate::kernel::Field>::WGSL)),*];
 
-            /// The fields one after the other, as WGSL lays out 32-bit scalars.
+            /// The fields one after the other, as WGSL lays them out.
             fn bytes(&self) -> Vec<u8> {
-                [$(self.$field.to_le_bytes()),*].concat()
+                let mut bytes = Vec::new();
+                $($crate::kernel::Field::put(&self.$field, &mut bytes);)*
+                bytes
             }
         }
     };
+}
+
+/// What may stand in a uniform block. Arrays come last: what is aligned to 16 bytes ends there, too, and so does the block.
+pub trait Field {
+    /// The type in WGSL.
+    const WGSL: &'static str;
+
+    /// Puts it behind the fields before it.
+    fn put(&self, bytes: &mut Vec<u8>);
+}
+
+macro_rules! scalars {
+    ($($type:ident)*) => {
+        $(impl Field for $type {
+            const WGSL: &'static str = stringify!($type);
+
+            fn put(&self, bytes: &mut Vec<u8>) {
+                bytes.extend(self.to_le_bytes());
+            }
+        })*
+    };
+}
+
+scalars!(u32 i32 f32);
+
+/// Room for as many rows of four numbers.
+impl Field for [[u32; 4]; 32] {
+    const WGSL: &'static str = "array<vec4<u32>, 32>";
+
+    fn put(&self, bytes: &mut Vec<u8>) {
+        bytes.resize(bytes.len().next_multiple_of(16), 0);
+        bytes.extend(self.as_flattened().iter().flat_map(|word| word.to_le_bytes()));
+    }
 }
 
 /// What a kernel variant needs of the device beyond WebGPU's defaults; workgroup memory,
@@ -142,6 +177,8 @@ pub struct Kernel<O: 'static> {
     pub direction: Direction,
     /// Its shader.
     pub source: Source,
+    /// The row whose shader that is, where only some of its stages are launched here.
+    pub shader_of: Option<&'static str>,
     /// Modules of `shaders/shared` put in front of it.
     pub shared: &'static [Source],
     /// `override` constants.
@@ -166,6 +203,7 @@ impl<O> Kernel<O> {
         id: "",
         direction: Direction::Fwd,
         source: Source { path: "", text: "" },
+        shader_of: None,
         shared: &[],
         overrides: &[],
         prefer: Prefer::Anywhere,
@@ -197,6 +235,10 @@ pub trait Row: fmt::Debug + Send + Sync {
     fn direction(&self) -> Direction;
     /// Its shader.
     fn source(&self) -> Source;
+    /// The row whose shader that is, where only some of its stages are launched here.
+    fn shader_of(&self) -> Option<&'static str> {
+        None
+    }
     /// The shared modules in front of it.
     fn shared(&self) -> &'static [Source];
     /// `override` constants.
@@ -267,6 +309,9 @@ impl<O: Contract> Row for TypedRow<O> {
     }
     fn source(&self) -> Source {
         self.row.source
+    }
+    fn shader_of(&self) -> Option<&'static str> {
+        self.row.shader_of
     }
     fn shared(&self) -> &'static [Source] {
         self.row.shared

@@ -174,6 +174,9 @@ impl Row for Stored {
     fn source(&self) -> Source {
         self.row.source()
     }
+    fn shader_of(&self) -> Option<&'static str> {
+        self.row.shader_of()
+    }
     fn shared(&self) -> &'static [Source] {
         self.shared
     }

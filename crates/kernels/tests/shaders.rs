@@ -33,7 +33,14 @@ fn ids_name_operation_direction_algorithm_and_file() {
             return Err(format!("does not start with `{expected}`"));
         };
         let algorithm = algorithm.strip_suffix(row.storage().suffix()).unwrap_or("does not say how it stores");
-        let path = format!("{}/{}_{algorithm}.wgsl", row.op(), row.direction());
+        // Some stages of another row's shader: one of the same algorithm.
+        let op = match row.shader_of() {
+            Some(whole) => {
+                whole.strip_suffix(&format!(".{}.{algorithm}", row.direction())).unwrap_or("another algorithm")
+            }
+            None => row.op(),
+        };
+        let path = format!("{op}/{}_{algorithm}.wgsl", row.direction());
         if row.source().path != path {
             return Err(format!("its shader is {}, not {path}", row.source().path));
         }

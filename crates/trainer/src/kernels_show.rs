@@ -111,7 +111,19 @@ impl Shown<'_> {
             "i32" => json!(i32::from_le_bytes(word)),
             _ => json!(u32::from_le_bytes(word)),
         };
-        self.row.fields().iter().zip(words).map(|(&(name, kind), &word)| (name, value(kind, word))).collect()
+        // Of rows of four, which come last, those that hold something.
+        let rows = |rest: &[[u8; 4]]| {
+            let rows = rest.chunks(4).map(|row| row.iter().map(|&word| u32::from_le_bytes(word)).collect::<Vec<_>>());
+            json!(rows.filter(|row| row.iter().any(|&word| word > 0)).collect::<Vec<_>>())
+        };
+        let fields = self.row.fields().iter().enumerate().filter_map(|(at, &(name, kind))| {
+            let value = match kind.starts_with("array<") {
+                true => rows(words.get(at.next_multiple_of(4)..)?),
+                false => value(kind, *words.get(at)?),
+            };
+            Some((name, value))
+        });
+        fields.collect()
     }
 
     fn text(&self) -> String {

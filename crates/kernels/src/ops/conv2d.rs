@@ -27,21 +27,49 @@ params! {
     }
 }
 
-const GRID: Source = shader!("shared/grid.wgsl");
+pub(super) const GRID: Source = shader!("shared/grid.wgsl");
 const DIVIDE: Source = shader!("shared/divide.wgsl");
-const GEMM_TILE: Source = shader!("shared/gemm_tile.wgsl");
+pub(super) const GEMM_TILE: Source = shader!("shared/gemm_tile.wgsl");
 const GEMM_SUBGROUP: Source = shader!("shared/gemm_subgroup.wgsl");
 const GEMM_SUBGROUP_VEC4: Source = shader!("shared/gemm_subgroup_vec4.wgsl");
 const GEMM_SUBGROUP_WIDE: Source = shader!("shared/gemm_subgroup_wide.wgsl");
 const STRIP_SUBGROUP: Source = shader!("shared/strip_subgroup.wgsl");
 
-const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
+pub(super) const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
 const SIDE: (&str, u32) = ("SIDE", 16);
-const TILE: [(&str, u32); 3] = [("BM", 64), ("BN", 32), ("BK", 16)];
+pub(super) const TILE: [(&str, u32); 3] = [("BM", 64), ("BN", 32), ("BK", 16)];
 const SUBGROUPS_OF_8: Needs = Needs { subgroup_lanes: 8 };
 
 /// Sums over whole lines of outputs, split by the problem alone; the parts in order.
 const SPLITS: Summation = Summation::Rule("by splits of whole lines, the splits in order");
+
+pub(super) const FIELDS: &[(&str, &str)] = Params::FIELDS;
+
+pub(super) fn params(op: &Conv2d) -> Vec<u8> {
+    let (h, w) = (op.h, op.w);
+    Params {
+        n: op.n as u32,
+        c_in: op.c_in as u32,
+        h_in: h.size_in as u32,
+        w_in: w.size_in as u32,
+        c_out: op.c_out as u32,
+        h_out: h.size_out as u32,
+        w_out: w.size_out as u32,
+        k_h: h.window.kernel as u32,
+        k_w: w.window.kernel as u32,
+        stride_h: h.window.stride as u32,
+        stride_w: w.window.stride as u32,
+        pad_h: h.window.pad as u32,
+        pad_w: w.window.pad as u32,
+        dilation_h: h.window.dilation as u32,
+        dilation_w: w.window.dilation as u32,
+        splits: op.splits() as u32,
+    }
+    .bytes()
+}
+
+/// Sums over spans of whole tiles of pixels, split by the problem alone; the parts in order.
+pub(super) const SPANS: Summation = Summation::Rule("by splits of whole tiles of pixels, the splits in order");
 
 fn pixels_in(op: &Conv2d) -> usize {
     op.n * op.h.size_in * op.w.size_in
@@ -52,16 +80,8 @@ fn pixels_out(op: &Conv2d) -> usize {
 }
 
 /// Weights of one output channel: the rows of the weight gradient.
-fn depth(op: &Conv2d) -> usize {
+pub(super) fn depth(op: &Conv2d) -> usize {
     op.c_in * op.h.window.kernel * op.w.window.kernel
-}
-
-/// Parts of the sums over all output pixels. By the problem alone, so that results do not depend
-/// on the device.
-fn splits(op: &Conv2d) -> usize {
-    // As many as keep each part long enough to pay for its partial sums. A part is at least one
-    // line of outputs.
-    (pixels_out(op) / 1024).clamp(1, 32).min(op.n * op.h.size_out)
 }
 
 /// Images, lines and pixels: the rounds of one weight's loops in `naive`.
@@ -74,7 +94,7 @@ fn tiles(rows: usize, columns: usize, bm: usize, bn: usize) -> usize {
     rows.div_ceil(bm) * columns.div_ceil(bn)
 }
 
-fn tiled(rows: usize, columns: usize, o: &Overrides) -> usize {
+pub(super) fn tiled(rows: usize, columns: usize, o: &Overrides) -> usize {
     tiles(rows, columns, o.get("BM"), o.get("BN"))
 }
 
@@ -124,7 +144,7 @@ fn strips(lines: usize, width: usize, channels: usize) -> Grid {
 }
 
 fn partials(op: &Conv2d) -> Vec<Scratch> {
-    vec![Scratch { name: "partials", words: splits(op) * depth(op) * op.c_out }]
+    vec![Scratch { name: "partials", words: op.splits() * depth(op) * op.c_out }]
 }
 
 fn reduce(op: &Conv2d, o: &Overrides) -> Grid {
@@ -132,29 +152,8 @@ fn reduce(op: &Conv2d, o: &Overrides) -> Grid {
 }
 
 pub(super) static TABLE: Table<Conv2d> = Table {
-    params: |op| {
-        let (h, w) = (op.h, op.w);
-        Params {
-            n: op.n as u32,
-            c_in: op.c_in as u32,
-            h_in: h.size_in as u32,
-            w_in: w.size_in as u32,
-            c_out: op.c_out as u32,
-            h_out: h.size_out as u32,
-            w_out: w.size_out as u32,
-            k_h: h.window.kernel as u32,
-            k_w: w.window.kernel as u32,
-            stride_h: h.window.stride as u32,
-            stride_w: w.window.stride as u32,
-            pad_h: h.window.pad as u32,
-            pad_w: w.window.pad as u32,
-            dilation_h: h.window.dilation as u32,
-            dilation_w: w.window.dilation as u32,
-            splits: splits(op) as u32,
-        }
-        .bytes()
-    },
-    fields: Params::FIELDS,
+    params,
+    fields: FIELDS,
     rows: &[
         Kernel {
             id: "conv2d.fwd.naive",
@@ -366,13 +365,14 @@ pub(super) static TABLE: Table<Conv2d> = Table {
         Kernel {
             id: "conv2d.bwd_weight.tiled_split_k",
             direction: Direction::BwdWeight,
+            order: SPANS,
             source: shader!("conv2d/bwd_weight_tiled_split_k.wgsl"),
             shared: &[GRID, GEMM_TILE],
             overrides: &[WORKGROUP, TILE[0], TILE[1], TILE[2]],
             prefer: Prefer::Hardware,
             scratch: partials,
             stages: &[
-                Stage { entry: "partial", grid: |op, o| Grid::layered(tiled(depth(op), op.c_out, o), splits(op)) },
+                Stage { entry: "partial", grid: |op, o| Grid::layered(tiled(depth(op), op.c_out, o), op.splits()) },
                 Stage { entry: "reduce", grid: reduce },
             ],
             ..Kernel::ROW
@@ -388,7 +388,7 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             needs: SUBGROUPS_OF_8,
             scratch: partials,
             stages: &[
-                Stage { entry: "partial", grid: |op, _| Grid::layered(subgroup(depth(op), op.c_out), splits(op)) },
+                Stage { entry: "partial", grid: |op, _| Grid::layered(subgroup(depth(op), op.c_out), op.splits()) },
                 Stage { entry: "reduce", grid: reduce },
             ],
             ..Kernel::ROW
@@ -409,9 +409,13 @@ pub(super) static TABLE: Table<Conv2d> = Table {
                 _ => Ok(()),
             },
             stages: &[
-                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(depth(op), op.c_out, 16, 32), splits(op)) },
+                Stage {
+                    entry: "partial",
+                    grid: |op, _| Grid::layered(tiles(depth(op), op.c_out, 16, 32), op.splits()),
+                },
                 Stage { entry: "reduce", grid: |op, o| Grid::threads(depth(op) * op.c_out / 4, o.get("WORKGROUP")) },
             ],
+            ..Kernel::ROW
         },
         Kernel {
             id: "conv2d.bwd_weight.subgroup_vec4_split_k",
@@ -425,9 +429,13 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             needs: SUBGROUPS_OF_8,
             accepts: channels_in_vec4s,
             stages: &[
-                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(depth(op), op.c_out, 32, 32), splits(op)) },
+                Stage {
+                    entry: "partial",
+                    grid: |op, _| Grid::layered(tiles(depth(op), op.c_out, 32, 32), op.splits()),
+                },
                 Stage { entry: "reduce", grid: |op, o| Grid::threads(depth(op) * op.c_out / 4, o.get("WORKGROUP")) },
             ],
+            ..Kernel::ROW
         },
         Kernel {
             id: "conv2d.bwd_weight.subgroup_wide_split_k",
@@ -441,9 +449,13 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             needs: SUBGROUPS_OF_8,
             accepts: |op| wide(op, op.c_out),
             stages: &[
-                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(depth(op), op.c_out, 32, 64), splits(op)) },
+                Stage {
+                    entry: "partial",
+                    grid: |op, _| Grid::layered(tiles(depth(op), op.c_out, 32, 64), op.splits()),
+                },
                 Stage { entry: "reduce", grid: |op, o| Grid::threads(depth(op) * op.c_out / 4, o.get("WORKGROUP")) },
             ],
+            ..Kernel::ROW
         },
         Kernel {
             id: "conv2d.bwd_weight.direct_split_k",
@@ -457,9 +469,10 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             needs: SUBGROUPS_OF_8,
             accepts: slides,
             stages: &[
-                Stage { entry: "partial", grid: |op, _| Grid::layered(op.c_out.div_ceil(8), splits(op)) },
+                Stage { entry: "partial", grid: |op, _| Grid::layered(op.c_out.div_ceil(8), op.splits()) },
                 Stage { entry: "reduce", grid: reduce },
             ],
+            ..Kernel::ROW
         },
         Kernel {
             id: "conv2d.bwd_bias.naive",
@@ -478,9 +491,9 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             source: shader!("conv2d/bwd_bias_split.wgsl"),
             shared: &[GRID],
             overrides: &[WORKGROUP],
-            scratch: |op| vec![Scratch { name: "partials", words: splits(op) * op.c_out }],
+            scratch: |op| vec![Scratch { name: "partials", words: op.splits() * op.c_out }],
             stages: &[
-                Stage { entry: "partial", grid: |op, o| Grid::threads(splits(op) * op.c_out, o.get("WORKGROUP")) },
+                Stage { entry: "partial", grid: |op, o| Grid::threads(op.splits() * op.c_out, o.get("WORKGROUP")) },
                 Stage { entry: "reduce", grid: |op, o| Grid::threads(op.c_out, o.get("WORKGROUP")) },
             ],
             ..Kernel::ROW

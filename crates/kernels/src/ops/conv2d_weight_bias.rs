@@ -27,55 +27,76 @@ params! {
     }
 }
 
-const GRID: Source = shader!("shared/grid.wgsl");
-const DIVIDE: Source = shader!("shared/divide.wgsl");
+pub(super) const GRID: Source = shader!("shared/grid.wgsl");
+pub(super) const DIVIDE: Source = shader!("shared/divide.wgsl");
 const GEMM_TILE: Source = shader!("shared/gemm_tile.wgsl");
-const GEMM_SUBGROUP: Source = shader!("shared/gemm_subgroup.wgsl");
-const GEMM_SUBGROUP_VEC4: Source = shader!("shared/gemm_subgroup_vec4.wgsl");
-const GEMM_SUBGROUP_WIDE: Source = shader!("shared/gemm_subgroup_wide.wgsl");
+pub(super) const GEMM_SUBGROUP: Source = shader!("shared/gemm_subgroup.wgsl");
+pub(super) const GEMM_SUBGROUP_VEC4: Source = shader!("shared/gemm_subgroup_vec4.wgsl");
+pub(super) const GEMM_SUBGROUP_WIDE: Source = shader!("shared/gemm_subgroup_wide.wgsl");
 
-const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
+pub(super) const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
 const TILE: [(&str, u32); 3] = [("BM", 64), ("BN", 32), ("BK", 16)];
 /// Those of the two directions of [`Conv2d`], where both sum by splits of whole lines.
-const SPLITS: Summation = Summation::Rule("by splits of whole lines, the splits in order");
-const SUBGROUPS_OF_8: Needs = Needs { subgroup_lanes: 8 };
+pub(super) const SPLITS: Summation = Summation::Rule("by splits of whole lines, the splits in order");
+pub(super) const SUBGROUPS_OF_8: Needs = Needs { subgroup_lanes: 8 };
 
-fn pixels_out(op: &Conv2d) -> usize {
-    op.n * op.h.size_out * op.w.size_out
+pub(super) const FIELDS: &[(&str, &str)] = Params::FIELDS;
+
+pub(super) fn params(op: &Conv2d) -> Vec<u8> {
+    let (h, w) = (op.h, op.w);
+    Params {
+        n: op.n as u32,
+        c_in: op.c_in as u32,
+        h_in: h.size_in as u32,
+        w_in: w.size_in as u32,
+        c_out: op.c_out as u32,
+        h_out: h.size_out as u32,
+        w_out: w.size_out as u32,
+        k_h: h.window.kernel as u32,
+        k_w: w.window.kernel as u32,
+        stride_h: h.window.stride as u32,
+        stride_w: w.window.stride as u32,
+        pad_h: h.window.pad as u32,
+        pad_w: w.window.pad as u32,
+        dilation_h: h.window.dilation as u32,
+        dilation_w: w.window.dilation as u32,
+        splits: op.splits() as u32,
+    }
+    .bytes()
 }
 
 /// Weights of one output channel: the rows of the weight gradient.
-fn depth(op: &Conv2d) -> usize {
+pub(super) fn depth(op: &Conv2d) -> usize {
     op.c_in * op.h.window.kernel * op.w.window.kernel
 }
 
-/// Parts of the sums over all output pixels. By the problem alone, so that results do not depend
-/// on the device.
-fn splits(op: &Conv2d) -> usize {
-    // As many as keep each part long enough to pay for its partial sums. A part is at least one
-    // line of outputs.
-    (pixels_out(op) / 1024).clamp(1, 32).min(op.n * op.h.size_out)
-}
-
 /// Workgroups of one split, by tiles of `bm` weights and `bn` channels.
-fn tiles(op: &Conv2d, bm: usize, bn: usize) -> usize {
+pub(super) fn tiles(op: &Conv2d, bm: usize, bn: usize) -> usize {
     depth(op).div_ceil(bm) * op.c_out.div_ceil(bn)
 }
 
-fn channels_in_vec4s(op: &Conv2d) -> Result<(), &'static str> {
+pub(super) fn channels_in_vec4s(op: &Conv2d) -> Result<(), &'static str> {
     let whole = op.c_in.is_multiple_of(4) && op.c_out.is_multiple_of(4);
     if whole { Ok(()) } else { Err("c_in or c_out is no multiple of 4") }
 }
 
-fn wide(op: &Conv2d) -> Result<(), &'static str> {
+pub(super) fn wide(op: &Conv2d) -> Result<(), &'static str> {
     channels_in_vec4s(op)?;
     let fills = op.c_out.div_ceil(32).is_multiple_of(2);
     if fills { Ok(()) } else { Err("half of its last tile would stay empty") }
 }
 
+pub(super) fn short(op: &Conv2d) -> Result<(), &'static str> {
+    match op.c_out {
+        c_out if !c_out.is_multiple_of(4) => Err("c_out is no multiple of 4"),
+        ..=16 => Err("half of its tiles would stay empty"),
+        _ => Ok(()),
+    }
+}
+
 /// A first convolution: so few lines of the kernel that a tile holds them all, columns enough to slide over, and not so
 /// many channels that they fill the tiles of others.
-fn slides(op: &Conv2d) -> Result<(), &'static str> {
+pub(super) fn slides(op: &Conv2d) -> Result<(), &'static str> {
     let (lines, w) = (op.c_in * op.h.window.kernel, op.w.window);
     match ((w.stride, w.dilation), (lines, w.kernel)) {
         _ if op.c_out > 8 => Err("it has more than 8 output channels"),
@@ -86,8 +107,8 @@ fn slides(op: &Conv2d) -> Result<(), &'static str> {
 }
 
 fn partials(Conv2dWeightBias { conv }: &Conv2dWeightBias) -> Vec<Scratch> {
-    let words = splits(conv) * depth(conv) * conv.c_out;
-    vec![Scratch { name: "partials", words }, Scratch { name: "bias_partials", words: splits(conv) * conv.c_out }]
+    let words = conv.splits() * depth(conv) * conv.c_out;
+    vec![Scratch { name: "partials", words }, Scratch { name: "bias_partials", words: conv.splits() * conv.c_out }]
 }
 
 /// The gradients, `lanes` at a time.
@@ -96,29 +117,8 @@ fn gradients(conv: &Conv2d, lanes: usize, o: &Overrides) -> Grid {
 }
 
 pub(super) static TABLE: Table<Conv2dWeightBias> = Table {
-    params: |Conv2dWeightBias { conv: op }| {
-        let (h, w) = (op.h, op.w);
-        Params {
-            n: op.n as u32,
-            c_in: op.c_in as u32,
-            h_in: h.size_in as u32,
-            w_in: w.size_in as u32,
-            c_out: op.c_out as u32,
-            h_out: h.size_out as u32,
-            w_out: w.size_out as u32,
-            k_h: h.window.kernel as u32,
-            k_w: w.window.kernel as u32,
-            stride_h: h.window.stride as u32,
-            stride_w: w.window.stride as u32,
-            pad_h: h.window.pad as u32,
-            pad_w: w.window.pad as u32,
-            dilation_h: h.window.dilation as u32,
-            dilation_w: w.window.dilation as u32,
-            splits: splits(op) as u32,
-        }
-        .bytes()
-    },
-    fields: Params::FIELDS,
+    params: |op| params(&op.conv),
+    fields: FIELDS,
     rows: &[
         Kernel {
             id: "conv2d_weight_bias.bwd_weight.naive",
@@ -148,7 +148,7 @@ pub(super) static TABLE: Table<Conv2dWeightBias> = Table {
             stages: &[
                 Stage {
                     entry: "partial",
-                    grid: |op, o| Grid::layered(tiles(&op.conv, o.get("BM"), o.get("BN")), splits(&op.conv)),
+                    grid: |op, o| Grid::layered(tiles(&op.conv, o.get("BM"), o.get("BN")), op.conv.splits()),
                 },
                 Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 1, o) },
             ],
@@ -165,7 +165,7 @@ pub(super) static TABLE: Table<Conv2dWeightBias> = Table {
             needs: SUBGROUPS_OF_8,
             scratch: partials,
             stages: &[
-                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(&op.conv, 32, 16), splits(&op.conv)) },
+                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(&op.conv, 32, 16), op.conv.splits()) },
                 Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 1, o) },
             ],
             ..Kernel::ROW
@@ -180,15 +180,12 @@ pub(super) static TABLE: Table<Conv2dWeightBias> = Table {
             scratch: partials,
             prefer: Prefer::Software,
             needs: SUBGROUPS_OF_8,
-            accepts: |op| match op.conv.c_out {
-                c_out if !c_out.is_multiple_of(4) => Err("c_out is no multiple of 4"),
-                ..=16 => Err("half of its tiles would stay empty"),
-                _ => Ok(()),
-            },
+            accepts: |op| short(&op.conv),
             stages: &[
-                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(&op.conv, 16, 32), splits(&op.conv)) },
+                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(&op.conv, 16, 32), op.conv.splits()) },
                 Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 4, o) },
             ],
+            ..Kernel::ROW
         },
         Kernel {
             id: "conv2d_weight_bias.bwd_weight.subgroup_vec4_split_k",
@@ -202,9 +199,10 @@ pub(super) static TABLE: Table<Conv2dWeightBias> = Table {
             needs: SUBGROUPS_OF_8,
             accepts: |op| channels_in_vec4s(&op.conv),
             stages: &[
-                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(&op.conv, 32, 32), splits(&op.conv)) },
+                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(&op.conv, 32, 32), op.conv.splits()) },
                 Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 4, o) },
             ],
+            ..Kernel::ROW
         },
         Kernel {
             id: "conv2d_weight_bias.bwd_weight.subgroup_wide_split_k",
@@ -218,9 +216,10 @@ pub(super) static TABLE: Table<Conv2dWeightBias> = Table {
             needs: SUBGROUPS_OF_8,
             accepts: |op| wide(&op.conv),
             stages: &[
-                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(&op.conv, 32, 64), splits(&op.conv)) },
+                Stage { entry: "partial", grid: |op, _| Grid::layered(tiles(&op.conv, 32, 64), op.conv.splits()) },
                 Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 4, o) },
             ],
+            ..Kernel::ROW
         },
         Kernel {
             id: "conv2d_weight_bias.bwd_weight.direct_split_k",
@@ -234,9 +233,10 @@ pub(super) static TABLE: Table<Conv2dWeightBias> = Table {
             needs: SUBGROUPS_OF_8,
             accepts: |op| slides(&op.conv),
             stages: &[
-                Stage { entry: "partial", grid: |op, _| Grid::layered(op.conv.c_out.div_ceil(8), splits(&op.conv)) },
+                Stage { entry: "partial", grid: |op, _| Grid::layered(op.conv.c_out.div_ceil(8), op.conv.splits()) },
                 Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 1, o) },
             ],
+            ..Kernel::ROW
         },
     ],
 };

@@ -12,6 +12,8 @@ mod conv2d;
 mod conv2d_relu;
 mod conv2d_relu_max_pool2d;
 mod conv2d_weight_bias;
+mod conv2d_weight_bias_partial;
+mod conv2d_weight_partial;
 mod dense;
 mod dense_relu;
 mod dense_softmax_cross_entropy;
@@ -33,6 +35,10 @@ mod schedule;
 mod sgd;
 mod softmax_cross_entropy;
 mod softmax_cross_entropy_with_gradient;
+mod split_sum;
+mod split_sum_adam;
+mod split_sum_rmsprop;
+mod split_sum_sgd;
 mod sum_of_squares;
 
 use crate::Storage;
@@ -70,6 +76,8 @@ static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
         rows_stored(&conv2d_relu::TABLE, ACTIVATIONS),
         rows_stored(&conv2d_relu_max_pool2d::TABLE, ACTIVATIONS),
         rows_stored(&conv2d_weight_bias::TABLE, ACTIVATIONS),
+        rows_stored(&conv2d_weight_bias_partial::TABLE, ACTIVATIONS),
+        rows_stored(&conv2d_weight_partial::TABLE, ACTIVATIONS),
         rows_stored(&dense::TABLE, LAST_LAYER_TOO),
         rows_stored(&dense_relu::TABLE, ACTIVATIONS),
         rows_stored(&dense_softmax_cross_entropy::TABLE, LAST_LAYER),
@@ -91,6 +99,9 @@ static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
         rows(&sgd::TABLE),
         rows(&softmax_cross_entropy::TABLE),
         rows(&softmax_cross_entropy_with_gradient::TABLE),
+        rows(&split_sum_adam::TABLE),
+        rows(&split_sum_rmsprop::TABLE),
+        rows(&split_sum_sgd::TABLE),
         rows(&sum_of_squares::TABLE),
     ]
     .into_iter()

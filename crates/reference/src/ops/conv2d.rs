@@ -32,6 +32,9 @@ pub struct Conv2d {
     pub w: Axis,
 }
 
+/// Parts of the sums over all output pixels at most.
+pub(super) const MOST_SPLITS: usize = 32;
+
 impl Conv2d {
     /// A convolution of `[n, c_in, h_in, w_in]` to `c_out` channels.
     pub fn new([n, c_in, h_in, w_in]: [usize; 4], c_out: usize, h: Window, w: Window) -> Result<Self, Error> {
@@ -48,6 +51,14 @@ impl Conv2d {
         this.weight().check(op, "weight")?;
         this.y().check(op, "y")?;
         Ok(this)
+    }
+
+    /// Into how many parts kernels cut the sums over all output pixels. By the problem alone, so that results do not depend
+    /// on the device.
+    pub fn splits(&self) -> usize {
+        // As many as keep each part long enough to pay for its partial sums. A part is at least one
+        // line of outputs.
+        (self.n * self.plane_out() / 1024).clamp(1, MOST_SPLITS).min(self.n * self.h.size_out)
     }
 
     fn x(&self) -> TensorSpec {

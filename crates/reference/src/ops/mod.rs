@@ -13,6 +13,8 @@ mod conv2d;
 mod conv2d_relu;
 mod conv2d_relu_max_pool2d;
 mod conv2d_weight_bias;
+mod conv2d_weight_bias_partial;
+mod conv2d_weight_partial;
 mod dense;
 mod dense_relu;
 mod dense_softmax_cross_entropy;
@@ -36,6 +38,10 @@ mod schedule;
 mod sgd;
 mod softmax_cross_entropy;
 mod softmax_cross_entropy_with_gradient;
+mod split_sum;
+mod split_sum_adam;
+mod split_sum_rmsprop;
+mod split_sum_sgd;
 mod sum_of_squares;
 
 pub use accumulate::Accumulate;
@@ -50,6 +56,8 @@ pub use conv2d::Conv2d;
 pub use conv2d_relu::Conv2dRelu;
 pub use conv2d_relu_max_pool2d::Conv2dReluMaxPool2d;
 pub use conv2d_weight_bias::Conv2dWeightBias;
+pub use conv2d_weight_bias_partial::Conv2dWeightBiasPartial;
+pub use conv2d_weight_partial::Conv2dWeightPartial;
 pub use dense::Dense;
 pub use dense_relu::DenseRelu;
 pub use dense_softmax_cross_entropy::DenseSoftmaxCrossEntropy;
@@ -72,6 +80,10 @@ pub use schedule::Schedule;
 pub use sgd::Sgd;
 pub use softmax_cross_entropy::SoftmaxCrossEntropy;
 pub use softmax_cross_entropy_with_gradient::SoftmaxCrossEntropyWithGradient;
+pub use split_sum::{MOST_SEGMENTS, Segment, SplitSum, SplitSummed};
+pub use split_sum_adam::SplitSumAdam;
+pub use split_sum_rmsprop::SplitSumRmsProp;
+pub use split_sum_sgd::SplitSumSgd;
 pub use sum_of_squares::SumOfSquares;
 
 use crate::cases::{Case, ErrorCase};
@@ -113,6 +125,8 @@ pub const ALL: &[Entry] = &[
     entry!(conv2d_relu),
     entry!(conv2d_relu_max_pool2d),
     entry!(conv2d_weight_bias),
+    entry!(conv2d_weight_bias_partial),
+    entry!(conv2d_weight_partial),
     entry!(dense),
     entry!(dense_relu),
     entry!(dense_softmax_cross_entropy),
@@ -134,6 +148,9 @@ pub const ALL: &[Entry] = &[
     entry!(sgd),
     entry!(softmax_cross_entropy),
     entry!(softmax_cross_entropy_with_gradient),
+    entry!(split_sum_adam),
+    entry!(split_sum_rmsprop),
+    entry!(split_sum_sgd),
     entry!(sum_of_squares),
 ];
 

@@ -160,15 +160,19 @@ pub fn errors() -> Vec<ErrorCase> {
     errors
 }
 
-/// Any parameter of up to 4096 elements with any setting. An alpha near 0 would divide by gradients
-/// near 0, and amplify every rounding.
+/// Any parameter of up to 4096 elements with any setting.
 pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
     let spec = random.spec(4096);
+    Some(Arc::new(random_setting(random, spec).ok()?))
+}
+
+/// Any setting. An alpha near 0 would divide by gradients near 0, and amplify every rounding.
+pub(super) fn random_setting(random: &mut Random, spec: TensorSpec) -> Result<RmsProp, Error> {
     let alpha = 1.0 - random.magnitude(1e-3, 0.9);
     let eps = random.magnitude(1e-10, 1.0);
     let momentum = if random.one_in(2) { 0.0 } else { random.unit() };
     let weight_decay = random_decay(random);
-    Some(Arc::new(RmsProp::new(spec, alpha, eps, momentum, weight_decay).ok()?))
+    RmsProp::new(spec, alpha, eps, momentum, weight_decay)
 }
 
 #[cfg(test)]

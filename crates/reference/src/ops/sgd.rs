@@ -153,6 +153,11 @@ pub fn errors() -> Vec<ErrorCase> {
 /// Any parameter of up to 4096 elements with any setting, one in three exact on integers.
 pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
     let spec = random.spec(4096);
+    Some(Arc::new(random_setting(random, spec).ok()?))
+}
+
+/// Any setting, one in three exact on integers.
+pub(super) fn random_setting(random: &mut Random, spec: TensorSpec) -> Result<Sgd, Error> {
     let [momentum, weight_decay] = if random.one_in(3) {
         let quarters = [0.0, 0.25, 0.5, 0.75];
         [random.choose(quarters), random.choose(quarters)]
@@ -160,7 +165,7 @@ pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
         [random.unit() as f32, random_decay(random) as f32]
     };
     let nesterov = random.one_in(2);
-    Some(Arc::new(Sgd::new(spec, momentum, nesterov, weight_decay).ok()?))
+    Sgd::new(spec, momentum, nesterov, weight_decay)
 }
 
 #[cfg(test)]

@@ -8,13 +8,15 @@ use anyhow::Context;
 use kernels::Row;
 use reference::cases::Case;
 use reference::ops::{
-    AvgPool2d, BatchNorm, BatchNormMode, BatchNormRelu, Conv2d, Conv2dRelu, Conv2dReluMaxPool2d, Conv2dWeightBias,
-    Dense, DenseRelu, DenseSoftmaxCrossEntropy, DenseWeightBias, Dropout, Flatten, FourierFeatures, Gather,
-    GatherSizes, LogSoftmax, MaxPool2d, MaxPool2dRelu, MultiClassHinge, NllLoss, Relu, SoftmaxCrossEntropy,
-    SoftmaxCrossEntropyWithGradient,
+    Adam, AvgPool2d, BatchNorm, BatchNormMode, BatchNormRelu, Conv2d, Conv2dRelu, Conv2dReluMaxPool2d,
+    Conv2dWeightBias, Conv2dWeightBiasPartial, Conv2dWeightPartial, Dense, DenseRelu, DenseSoftmaxCrossEntropy,
+    DenseWeightBias, Dropout, Flatten, FourierFeatures, Gather, GatherSizes, LogSoftmax, MaxPool2d, MaxPool2dRelu,
+    MultiClassHinge, NllLoss, Relu, RmsProp, Segment, Sgd, SoftmaxCrossEntropy, SoftmaxCrossEntropyWithGradient,
+    SplitSum, SplitSummed,
 };
 use reference::{Direction, Operation, TensorSpec};
 use std::any::Any;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The network whose layers a kernel is timed on unless told otherwise.
@@ -108,8 +110,9 @@ pub fn of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn Operati
 }
 
 /// The fused operations that stand for neighbours among those of [`of_recipe`]: a convolution or normalisation with what follows it, a
-/// dense layer with its ReLU or the loss, the pooling behind a ReLU, the loss with its gradient, and the gradients of weights
-/// and bias.
+/// dense layer with its ReLU or the loss, the pooling behind a ReLU, the loss with its gradient, the gradients of weights
+/// and bias, and those of a convolution before their splits are added; last the update of all parameters, from gradients
+/// (`-all`), and with the sums of the convolutions' splits in it.
 /// Whether a plan takes them is its own business (`kernels/src/gpu/fuse.rs`).
 pub fn fused_of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn Operation>)>> {
     fn at<O: Any + Clone>(op: Option<&(String, Arc<dyn Operation>)>) -> Option<O> {
@@ -130,7 +133,9 @@ pub fn fused_of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn O
                 (Some(_), None) => add("", Arc::new(Conv2dRelu { conv: conv.clone() })),
                 _ => {}
             }
-            add("-gradients", Arc::new(Conv2dWeightBias { conv }));
+            add("-gradients", Arc::new(Conv2dWeightBias { conv: conv.clone() }));
+            add("-partials", Arc::new(Conv2dWeightBiasPartial::of(conv.clone())?));
+            add("-weight-partials", Arc::new(Conv2dWeightPartial::of(conv)?));
         }
         // What random features are made of is not trained.
         if let (Some(dense), None) = (at::<Dense>(first), at::<FourierFeatures>(second)) {
@@ -152,7 +157,52 @@ pub fn fused_of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn O
             add("", Arc::new(SoftmaxCrossEntropyWithGradient { softmax }));
         }
     }
+    fused.extend(updates_of_recipe(recipe)?);
     Ok(fused)
+}
+
+/// The update of all parameters in one, as they lie next to each other: from their gradients, and, if there are convolutions,
+/// with the sums of their splits in it.
+fn updates_of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn Operation>)>> {
+    /// Where a tensor may begin in an arena, in words.
+    const ALIGNMENT: usize = 64;
+    fn split<U: SplitSummed>(
+        update: &dyn Operation,
+        segments: &[Segment],
+        partials: usize,
+    ) -> Option<Result<Arc<dyn Operation>, reference::Error>> {
+        let update = update.as_any().downcast_ref::<U>()?.clone();
+        Some(SplitSum::new(update, segments.to_vec(), partials).map(|op| Arc::new(op) as Arc<dyn Operation>))
+    }
+    let network = Network::new(&recipe.layers, recipe.train.batch_size)?;
+    let mut splits: HashMap<usize, usize> = HashMap::new();
+    let convs = network.layers().iter().filter_map(|layer| match layer {
+        Layer::Conv { weight, bias, .. } => Some([*weight, *bias]),
+        _ => None,
+    });
+    let ops = of_recipe(recipe)?.into_iter().filter_map(|(_, op)| op.as_any().downcast_ref::<Conv2d>().cloned());
+    for (parameters, conv) in convs.zip(ops) {
+        splits.extend(parameters.map(|parameter| (parameter, conv.splits())));
+    }
+    let (mut words, mut partials, mut segments) = (0, 0, Vec::new());
+    for (index, parameter) in network.parameters().iter().enumerate().filter(|(_, parameter)| parameter.trainable) {
+        let len = parameter.spec.len();
+        if let Some(&splits) = splits.get(&index) {
+            segments.push(Segment { start: words, len, splits, offset: partials });
+            partials += (splits * len).next_multiple_of(ALIGNMENT);
+        }
+        words += len.next_multiple_of(ALIGNMENT);
+    }
+    if segments.is_empty() {
+        return Ok(Vec::new());
+    }
+    let update = recipe.optimizer.update(&TensorSpec::plain([words]))?;
+    let of_sgd = || split::<Sgd>(&*update, &segments, partials);
+    let of_adam = || split::<Adam>(&*update, &segments, partials);
+    let split = of_sgd().or_else(of_adam).or_else(|| split::<RmsProp>(&*update, &segments, partials)).transpose()?;
+    let name = format!("{}-fused-{}", recipe.name, update.name());
+    let all = (format!("{name}-all"), update.into());
+    Ok([Some(all), split.map(|op| (name, op))].into_iter().flatten().collect())
 }
 
 /// The operations of all built-in networks, each once: first the plain ones, then the fused ones.
@@ -250,6 +300,7 @@ mod tests {
     use super::*;
     use crate::recipe::LayerSpec;
     use reference::Contract;
+    use reference::ops::{SplitSumAdam, SplitSumSgd};
 
     #[test]
     fn every_network_brings_its_layers_and_equal_ones_come_once() {
@@ -284,19 +335,25 @@ mod tests {
             Conv2dReluMaxPool2d::NAME,
             Conv2dRelu::NAME,
             Conv2dWeightBias::NAME,
+            Conv2dWeightBiasPartial::NAME,
+            Conv2dWeightPartial::NAME,
             DenseRelu::NAME,
             DenseSoftmaxCrossEntropy::NAME,
             DenseWeightBias::NAME,
             MaxPool2dRelu::NAME,
             SoftmaxCrossEntropyWithGradient::NAME,
+            // RMSprop is of no recipe with convolutions.
+            SplitSumAdam::NAME,
+            SplitSumSgd::NAME,
         ] {
             assert!(all.iter().any(|problem| problem.fused && problem.op.name() == op), "{op}");
         }
         let depth2 = fused_of_recipe(&Recipe::find("depth2").unwrap()).unwrap();
         let names: Vec<&str> = depth2.iter().map(|(name, _)| name.as_str()).collect();
         // No dense_relu: dropout stands between the two.
-        let expected =
-            "conv1 conv1-gradients max_pool1 conv2 conv2-gradients max_pool2 fc1-gradients fc2 fc2-gradients loss";
+        let expected = "conv1 conv1-gradients conv1-partials conv1-weight-partials max_pool1 \
+                        conv2 conv2-gradients conv2-partials conv2-weight-partials max_pool2 \
+                        fc1-gradients fc2 fc2-gradients loss adam-all adam";
         let expected: Vec<String> = expected.split(' ').map(|name| format!("depth2-fused-{name}")).collect();
         assert_eq!(names, expected);
     }
