@@ -5,7 +5,7 @@ use kernels::check::Data;
 use parity::agreement::{Outcomes, expect_none};
 use parity::gpu;
 use reference::cases::Case;
-use reference::ops::{BatchNorm, BatchNormMode, Conv2d, Conv2dWeightBias, Conv2dWeightPartial, SumOfSquares};
+use reference::ops::{BatchNorm, BatchNormMode, Conv2d, Conv2dWeightBias, SumOfSquares};
 use reference::{Operation, TensorSpec, Window};
 use std::sync::Arc;
 
@@ -24,8 +24,7 @@ type Pair = (&'static str, Arc<dyn Operation>, Arc<dyn Operation>);
 #[test]
 fn what_a_row_accepts_gets_to_its_end() {
     // As much as they take, and a little more.
-    let split = |conv| Arc::new(Conv2dWeightPartial::of(conv).expect("an operation"));
-    let pairs: [Pair; 7] = [
+    let pairs: [Pair; 6] = [
         ("conv2d.bwd_bias.naive", Arc::new(conv(257, 255)), Arc::new(conv(256, 256))),
         ("conv2d.bwd_weight.naive", Arc::new(conv(2, 32_766)), Arc::new(conv(2, 32_767))),
         (
@@ -33,7 +32,6 @@ fn what_a_row_accepts_gets_to_its_end() {
             Arc::new(Conv2dWeightBias { conv: conv(2, 32_766) }),
             Arc::new(Conv2dWeightBias { conv: conv(2, 32_767) }),
         ),
-        ("conv2d_weight_partial.bwd_weight.naive", split(conv(512, 4095)), split(conv(513, 4095))),
         ("batch_norm.bwd_weight.naive", Arc::new(norm(65_535)), Arc::new(norm(65_536))),
         ("batch_norm.fwd.naive", Arc::new(norm(32_767)), Arc::new(norm(32_768))),
         (

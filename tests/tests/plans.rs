@@ -1,10 +1,12 @@
 //! What a plan does to a recording: neighbours fused, memory shared, the same bits.
 
-use kernels::{Fusion, Plan};
+use kernels::tuned::{Among, Choice, problem};
+use kernels::{Class, Fusion, Gpu, Options, Plan, Tuned, Tuning};
 use parity::gpu;
-use reference::ops::{Accumulate, BatchNormMode};
-use reference::{Array, Direction, TensorSpec, Window};
-use tape::{Device, Error, Tape, Tensor};
+use reference::ops::{Accumulate, Adam, AdamConfig, BatchNormMode, Conv2d, RmsProp, Sgd};
+use reference::{Array, Direction, Operation, TensorSpec, Window};
+use std::sync::Arc;
+use tape::{Arena, Device, Error, Optimizer, Tape, Tensor, clip_norm, rescale};
 
 fn upload(device: &Device, spec: TensorSpec, seed: u32) -> Tensor {
     let values = (0..spec.len() as u32).map(|i| ((i * 37 + seed * 101) % 19) as f32 / 8.0 - 1.0).collect();
@@ -268,5 +270,225 @@ fn parts_of_an_arena_do_not_touch() {
         for (seed, part) in (1..).zip(arena.parts()) {
             assert_eq!(bits(&device, part), vec![(seed as f32).to_bits(); part.spec().len()], "part {seed}");
         }
+    }
+}
+
+/// An update for a parameter of this shape.
+type Update = fn(&TensorSpec) -> Result<Box<dyn Operation>, reference::Error>;
+
+fn sgd(spec: &TensorSpec) -> Result<Box<dyn Operation>, reference::Error> {
+    Ok(Box::new(Sgd::new(spec.clone(), 0.9, true, 0.01)?))
+}
+
+fn adam(spec: &TensorSpec) -> Result<Box<dyn Operation>, reference::Error> {
+    Ok(Box::new(Adam::new(spec.clone(), AdamConfig { weight_decay: 0.01, ..AdamConfig::default() })?))
+}
+
+fn rmsprop(spec: &TensorSpec) -> Result<Box<dyn Operation>, reference::Error> {
+    Ok(Box::new(RmsProp::new(spec.clone(), 0.9, 1e-7, 0.9, 0.01)?))
+}
+
+/// What happens to the gradients between the backward pass and the update, or after it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Besides {
+    Nothing,
+    Clipped,
+    Rescaled,
+    ReadLater,
+}
+
+/// Two convolutions, the first as in lenet5, a dense layer, and their optimiser.
+struct Trained {
+    x: Tensor,
+    labels: Tensor,
+    one: Tensor,
+    half: Tensor,
+    rates: Tensor,
+    /// To which the gradient of the first bias is added, where that is read later.
+    sum: Tensor,
+    parameters: Arena,
+    optimizer: Optimizer,
+}
+
+impl Trained {
+    fn new(device: &Device, update: Update) -> Self {
+        let specs = [
+            TensorSpec::filter(6, 1, 5, 5),
+            TensorSpec::plain([6]),
+            TensorSpec::filter(16, 6, 3, 5),
+            TensorSpec::plain([16]),
+            TensorSpec::linear(10, 16 * 8 * 4),
+            TensorSpec::plain([10]),
+        ];
+        let parameters = device.arena(&specs, "parameters").expect("an arena");
+        for (part, seed) in parameters.parts().iter().zip(1..) {
+            let values = (0..part.spec().len() as u32).map(|i| ((i * 37 + seed * 101) % 19) as f32 / 80.0 - 0.1);
+            device.write(part, Array::Real(values.collect())).expect("a parameter");
+        }
+        let plain = |values: Vec<f32>| device.upload(&TensorSpec::plain([values.len()]), Array::Real(values));
+        let labels = (0..12).map(|i| i * 7 % 10).collect();
+        Self {
+            x: upload(device, TensorSpec::image(12, 1, 20, 16), 7),
+            labels: device.upload(&TensorSpec::index([12]), Array::Index(labels)).expect("labels"),
+            one: plain(vec![1.0]).expect("a one"),
+            half: plain(vec![0.5]).expect("a half"),
+            rates: plain(vec![0.05, 1.5, 1.25, 0.0]).expect("rates"),
+            sum: plain(vec![0.0; 6]).expect("zeros"),
+            optimizer: Optimizer::of_arena::<Error>(device, &parameters, |spec| Ok(update(spec)?))
+                .expect("an optimizer"),
+            parameters,
+        }
+    }
+
+    fn step(&self, device: &Device, besides: Besides) -> Result<(), Error> {
+        let tape = Tape::new(device);
+        let vars: Vec<_> = self.parameters.parts().iter().map(|parameter| tape.leaf(parameter)).collect();
+        let [conv1, bias1, conv2, bias2, dense, bias3] = &vars[..] else { panic!("six parameters") };
+        let (padded, half) = (Window::new(5).pad(2), Window::new(2).stride(2));
+        let y = tape.relu(&tape.conv2d(&tape.constant(&self.x), conv1, bias1, padded, padded)?)?;
+        let y = tape.max_pool2d(&y, half, half)?;
+        let y = tape.relu(&tape.conv2d(&y, conv2, bias2, Window::new(3), Window::new(5))?)?;
+        let logits = tape.dense(&tape.flatten(&y)?, dense, bias3)?;
+        let (loss, _) = tape.softmax_cross_entropy(&logits, &tape.constant(&self.labels))?;
+        let places = vars.iter().zip(self.optimizer.gradients().unwrap_or_default());
+        let gradients = tape.backward_into(&loss, &self.one, places)?;
+        let grads: Vec<Option<&Tensor>> = vars.iter().map(|var| gradients.get(var)).collect();
+        match besides {
+            Besides::Clipped => {
+                clip_norm(device, &grads.iter().flatten().copied().collect::<Vec<_>>(), 0.5)?;
+            }
+            Besides::Rescaled => rescale(device, &self.optimizer.together(&grads), &self.half)?,
+            Besides::Nothing | Besides::ReadLater => {}
+        }
+        self.optimizer.step(device, &self.rates, &grads)?;
+        if let (Besides::ReadLater, Some(bias)) = (besides, grads[1]) {
+            let sum = Accumulate::new(self.sum.spec().clone())?;
+            device.run(&sum, Direction::Update, &[&self.sum, bias])?;
+        }
+        Ok(())
+    }
+
+    fn plan(&self, gpu: &Gpu, besides: Besides) -> Plan {
+        let recorder = gpu.recorder();
+        self.step(&Device::Gpu(recorder.clone()), besides).expect("a recording");
+        recorder.plan(Fusion::On).expect("a plan")
+    }
+
+    /// Parameters, the optimiser's state, and what was read later.
+    fn bits(&self, device: &Device) -> Vec<Vec<u32>> {
+        let state = self.optimizer.state().map(|(_, _, tensor)| tensor);
+        self.parameters.parts().iter().chain(state).chain([&self.sum]).map(|tensor| bits(device, tensor)).collect()
+    }
+}
+
+fn launches(plan: &Plan, start: &str) -> usize {
+    plan.rows().filter(|row| row.starts_with(start)).count()
+}
+
+/// The update adds up the splits of both convolutions' gradients itself. Step by step the bits are those of the tape.
+#[test]
+fn split_sums_are_added_by_the_update() {
+    let device = Device::Gpu(gpu().clone());
+    for (update, name) in [(sgd as Update, "sgd"), (adam, "adam"), (rmsprop, "rmsprop")] {
+        let (eager, planned, held) =
+            (Trained::new(&device, update), Trained::new(&device, update), Trained::new(&device, update));
+        let plan = planned.plan(gpu(), Besides::Nothing);
+        // What somebody holds is written: nothing is left to the update.
+        let gradients = held.optimizer.gradients().expect("an arena").to_vec();
+        let written = held.plan(gpu(), Besides::Nothing);
+        for step in 1..=3 {
+            eager.step(&device, Besides::Nothing).expect("a step");
+            device.replay(&plan).expect("a replay");
+            device.replay(&written).expect("a replay");
+            let expected = eager.bits(&device);
+            assert!(expected == planned.bits(&device), "{name}, step {step}");
+            assert!(expected == held.bits(&device), "{name}, step {step}, gradients held");
+        }
+        for (held, eager) in gradients.iter().zip(eager.optimizer.gradients().expect("an arena")) {
+            assert_eq!(bits(&device, held), bits(&device, eager), "{name}");
+        }
+        let rows = |plan: &Plan| plan.rows().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(launches(&plan, "conv2d_weight_bias_partial."), 2, "{:?}", rows(&plan));
+        assert_eq!(launches(&plan, &format!("split_sum_{name}.update.vec4")), 1, "{:?}", rows(&plan));
+        assert_eq!(launches(&written, "conv2d_weight_bias."), 2, "{:?}", rows(&written));
+        assert_eq!(launches(&written, &format!("{name}.update.vec4")), 1, "{:?}", rows(&written));
+        // Of each convolution the dispatch that adds up its splits.
+        assert_eq!((plan.launches(), plan.dispatches() + 2), (written.launches(), written.dispatches()));
+    }
+}
+
+/// A plan for the last batch of an epoch is made while there is one for the others.
+#[test]
+fn a_second_plan_does_without_the_gradients_too() {
+    let device = Device::Gpu(gpu().clone());
+    let (eager, planned) = (Trained::new(&device, sgd), Trained::new(&device, sgd));
+    let plans = [planned.plan(gpu(), Besides::Nothing), planned.plan(gpu(), Besides::Nothing)];
+    for plan in &plans {
+        assert_eq!(launches(plan, "split_sum_sgd."), 1, "{:?}", plan.rows().collect::<Vec<_>>());
+        eager.step(&device, Besides::Nothing).expect("a step");
+        device.replay(plan).expect("a replay");
+        assert!(eager.bits(&device) == planned.bits(&device));
+    }
+    // Somebody who holds a gradient by now comes too late for these plans, but not for the next.
+    let held = planned.optimizer.gradients().expect("an arena")[2].clone();
+    assert_eq!(launches(&planned.plan(gpu(), Besides::Nothing), "split_sum_sgd."), 0);
+    drop(held);
+    assert_eq!(launches(&planned.plan(gpu(), Besides::Nothing), "split_sum_sgd."), 1);
+}
+
+/// Gradients that something else reads or changes are written.
+#[test]
+fn gradients_that_are_used_besides_are_written() {
+    let device = Device::Gpu(gpu().clone());
+    for besides in [Besides::Clipped, Besides::Rescaled, Besides::ReadLater] {
+        let (eager, planned) = (Trained::new(&device, sgd), Trained::new(&device, sgd));
+        let plan = planned.plan(gpu(), besides);
+        for _ in 0..2 {
+            eager.step(&device, besides).expect("a step");
+            device.replay(&plan).expect("a replay");
+        }
+        assert!(eager.bits(&device) == planned.bits(&device), "{besides:?}");
+        let rows: Vec<_> = plan.rows().collect();
+        assert!(!rows.iter().any(|row| row.starts_with("split_sum_sgd.")), "{besides:?}: {rows:?}");
+        assert_eq!(launches(&plan, "conv2d_weight_bias."), 2, "{besides:?}: {rows:?}");
+    }
+}
+
+/// A device that takes the kernels for hardware for the gradients of the weights.
+fn gpu_with_spans() -> Gpu {
+    let (padded, [h, w]) = (Window::new(5).pad(2), [3, 5].map(Window::new));
+    let convs = [Conv2d::new([12, 1, 20, 16], 6, padded, padded), Conv2d::new([12, 6, 10, 8], 16, h, w)];
+    let row = "conv2d.bwd_weight.tiled_split_k";
+    let choice = |conv: Result<Conv2d, _>| Choice {
+        problem: problem(&conv.expect("a convolution")),
+        row: row.to_owned(),
+        gain: 2.0,
+    };
+    let choices = convs.map(choice).into();
+    let table = Tuned::new(Class::Software, "any".to_owned(), Among::AnyOrder, choices).expect("a table");
+    let options = Options { tuning: Tuning::Table(Arc::new(table)), ..Options::default() };
+    pollster::block_on(Gpu::open(&options)).expect("a device")
+}
+
+/// Kernels that cut the gradient of the weights otherwise than that of the bias leave it to the update by itself.
+#[test]
+fn spans_of_pixels_are_added_by_the_update() {
+    let gpu = gpu_with_spans();
+    let device = Device::Gpu(gpu.clone());
+    let (eager, planned) = (Trained::new(&device, adam), Trained::new(&device, adam));
+    let plan = planned.plan(&gpu, Besides::Nothing);
+    for step in 1..=2 {
+        eager.step(&device, Besides::Nothing).expect("a step");
+        device.replay(&plan).expect("a replay");
+        assert!(eager.bits(&device) == planned.bits(&device), "step {step}");
+    }
+    let rows: Vec<_> = plan.rows().collect();
+    for (row, count) in [
+        ("conv2d_weight_partial.bwd_weight.tiled_split_k", 2),
+        ("conv2d.bwd_weight.", 0),
+        ("conv2d.bwd_bias.", 2),
+        ("split_sum_adam.update.vec4", 1),
+    ] {
+        assert_eq!(launches(&plan, row), count, "{row}: {rows:?}");
     }
 }

@@ -774,7 +774,7 @@ impl Gpu {
     ) -> Result<(), Error> {
         check_arguments(op.name(), &op.signature(direction), args)?;
         let args = args.iter().map(|&tensor| tensor.clone()).collect();
-        lock(recording).push(Node { op: op.boxed(), direction, row, args });
+        lock(recording).push(Node { op: op.boxed(), direction, row, by_hand: row.is_some(), args });
         Ok(())
     }
 

@@ -33,7 +33,7 @@ macro_rules! shader {
     };
 }
 
-/// Declares the uniform block of an operation: a plain struct of types that are a [`Field`]. It gets
+/// Declares the uniform block of an operation: a plain struct of types that are a [`crate::kernel::Field`]. It gets
 /// `bytes(&self)` for [`Table::params`], and `FIELDS` for [`Table::fields`], which is compared with
 /// the shader's `Params`.
 #[macro_export]

@@ -30,7 +30,7 @@ pub use error::Error;
 pub use gpu::{Clock, Fusion, Gpu, Options, Plan, Sample, Timing};
 pub use kernel::{Kernel, Needs, Overrides, Prefer, Row, Scratch, Source, Stage, Summation, Table, custom};
 pub use measure::{ClockKind, Measured, Percentiles};
-pub use memory::Tensor;
+pub use memory::{Tensor, Transient};
 pub use shader::{Binding, BindingKind, Resources, Shader};
 pub use storage::{Element, Storage};
 pub use tuned::{Class, Tuned, Tuning};

@@ -5,7 +5,7 @@ use crate::gpu::{lock, now_or_never};
 use crate::storage::Element;
 use reference::TensorSpec;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 /// The buffers nobody holds, by size. A training step asks for the same sizes in the same order
@@ -111,7 +111,13 @@ impl Pool {
         if bytes > limit {
             return Err(Error::BufferTooLarge { name: name(), bytes, limit });
         }
-        Ok(Buffer { raw: OnceLock::new(), bytes, returns: false, pool: Arc::clone(self) })
+        Ok(Buffer {
+            raw: OnceLock::new(),
+            bytes,
+            returns: false,
+            transient: AtomicUsize::new(0),
+            pool: Arc::clone(self),
+        })
     }
 
     fn raw(&self, device: &wgpu::Device, bytes: u64, name: &dyn Fn() -> String) -> Result<wgpu::Buffer, Error> {
@@ -162,10 +168,17 @@ pub(crate) struct Buffer {
     bytes: u64,
     /// Whether the memory returns to the pool when nobody holds the buffer any more.
     returns: bool,
+    /// How many of those who hold the buffer count for [`Transient`].
+    transient: AtomicUsize,
     pool: Arc<Pool>,
 }
 
 impl Buffer {
+    /// How many of those who hold the buffer rely on nothing that a step left there.
+    pub(crate) fn transient(&self) -> usize {
+        self.transient.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_from(&self, pool: &Arc<Pool>) -> bool {
         Arc::ptr_eq(&self.pool, pool)
     }
@@ -265,6 +278,13 @@ impl Tensor {
         Ok(Self { slack: 0, ..self.within(offset, spec)? })
     }
 
+    /// Says that those who hold this tensor, or another in the same memory, right now rely on nothing that a step left there:
+    /// a plan may leave it unwritten, unless somebody else holds it when the plan is made. True as long as what is returned
+    /// lives.
+    pub fn transient(&self) -> Transient {
+        Transient::new(&self.buffer, Arc::strong_count(&self.buffer))
+    }
+
     pub(crate) fn binding(&self) -> Result<wgpu::BufferBinding<'_>, Error> {
         Ok(wgpu::BufferBinding {
             buffer: self.buffer.raw()?,
@@ -276,5 +296,33 @@ impl Tensor {
     /// Whether both are the same tensor, not only equal.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.buffer, &other.buffer) && self.offset == other.offset
+    }
+}
+
+/// A promise of some who hold a tensor ([`Tensor::transient`]).
+#[derive(Debug)]
+pub struct Transient {
+    buffer: Arc<Buffer>,
+    holders: usize,
+}
+
+impl Transient {
+    fn new(buffer: &Arc<Buffer>, others: usize) -> Self {
+        // This one, too.
+        let holders = others + 1;
+        buffer.transient.fetch_add(holders, Ordering::Relaxed);
+        Self { buffer: Arc::clone(buffer), holders }
+    }
+
+    /// That of a plan which keeps a tensor alive: of memory that others made such a promise about, it relies on nothing that a
+    /// replay of another plan left there.
+    pub(crate) fn of_plan(tensor: &Tensor) -> Option<Self> {
+        (tensor.buffer.transient() > 0).then(|| Self::new(&tensor.buffer, 1))
+    }
+}
+
+impl Drop for Transient {
+    fn drop(&mut self) {
+        self.buffer.transient.fetch_sub(self.holders, Ordering::Relaxed);
     }
 }

@@ -57,6 +57,24 @@ fn params_overrides_and_entry_points_agree_with_the_row() {
 }
 
 #[test]
+fn params_are_scalars_and_rows_of_four() {
+    let kinds = |last: &str| {
+        let text = format!(
+            "struct Params {{ a: u32, b: f32, c: {last} }}\n@group(0) @binding(0) var<uniform> params: Params;\n\
+             @compute @workgroup_size(1) fn main() {{ _ = params.a; }}"
+        );
+        let shader =
+            Shader::compose(Source { path: "op/params.wgsl", text: text.leak() }, &[]).expect("a valid shader");
+        shader.params().into_iter().map(|(_, kind)| kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds("i32"), ["u32", "f32", "i32"]);
+    assert_eq!(kinds("array<vec4<u32>, 32>"), ["u32", "f32", "array<vec4<u32>, 32>"]);
+    for other in ["vec4<u32>", "array<vec4<u32>, 31>", "array<vec4<f32>, 32>"] {
+        assert_eq!(kinds(other), ["u32", "f32", "other"], "{other}");
+    }
+}
+
+#[test]
 fn resources_are_those_of_the_overrides() {
     let text = "
 override WIDTH: u32 = 8;

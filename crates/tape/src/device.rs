@@ -38,6 +38,14 @@ impl Tensor {
         self.element
     }
 
+    /// See [`kernels::Tensor::transient`].
+    pub(crate) fn transient(&self) -> Option<kernels::Transient> {
+        match &self.storage {
+            Storage::Gpu(tensor) => Some(tensor.transient()),
+            Storage::Host(_) => None,
+        }
+    }
+
     /// Whether both are the same tensor, not only equal.
     pub fn is(&self, other: &Self) -> bool {
         match (&self.storage, &other.storage) {

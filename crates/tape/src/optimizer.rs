@@ -25,11 +25,14 @@ struct Whole {
     slot: Slot,
     grads: Arena,
     grad: Tensor,
+    /// Nobody here reads a gradient once its step is over.
+    _transient: Option<kernels::Transient>,
 }
 
 impl Optimizer {
     /// An optimizer of all parts of an arena. Their state lies in arenas of its own, and there is one for the gradients
-    /// ([`Optimizer::gradients`]): a step on gradients that stand there is one launch.
+    /// ([`Optimizer::gradients`]): a step on gradients that stand there is one launch. They are there for the length of a step: a
+    /// plan of it need not write those that nobody else holds when it is made, if the launch can do without.
     pub fn of_arena<E: From<Error>>(
         device: &Device,
         params: &Arena,
@@ -54,11 +57,15 @@ impl Optimizer {
         }
         let grads = device.arena(&specs, "gradients")?;
         let slot = Slot { op: whole, param: param.clone(), state };
-        let whole = grads.whole.clone().map(|grad| Whole { slot, grads, grad });
+        let whole = grads.whole.clone().map(|grad| {
+            let _transient = grad.transient();
+            Whole { slot, grads, grad, _transient }
+        });
         Ok(Self { slots, whole })
     }
 
-    /// Where a gradient of each parameter is best written, if there is such a place.
+    /// Where a gradient of each parameter is best written, if there is such a place. What a replayed plan leaves there is
+    /// unknown.
     pub fn gradients(&self) -> Option<&[Tensor]> {
         self.whole.as_ref().map(|whole| whole.grads.parts())
     }

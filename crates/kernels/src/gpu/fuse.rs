@@ -5,6 +5,8 @@
 //! that the unfused launch would have run, and sums in its order, so a plan gives the bits of the eager tape. Where there
 //! is none, nothing is fused.
 
+mod split_sum;
+
 use super::Gpu;
 use super::plan::Node;
 use crate::kernel::{Row, Summation};
@@ -32,23 +34,30 @@ pub(super) fn fuse(gpu: &Gpu, nodes: Vec<Node>) -> Vec<Node> {
         Graph::conv2d_weight_bias,
         Graph::dense_softmax_cross_entropy,
         Graph::softmax_cross_entropy_with_gradient,
+        Graph::split_sum,
     ];
     for rule in rules {
         for index in 0..graph.nodes.len() {
-            if let Some(Merge { gone, into, node }) = rule(&graph, index) {
+            if let Some(Merge { gone, placed }) = rule(&graph, index) {
                 gone.into_iter().for_each(|index| graph.nodes[index] = None);
-                graph.nodes[into] = Some(node);
+                placed.into_iter().for_each(|(index, node)| graph.nodes[index] = Some(node));
             }
         }
     }
     graph.nodes.into_iter().flatten().collect()
 }
 
-/// `node` takes the place of node `into`, and those that are `gone` go.
+/// Nodes take the places of others, and those that are `gone` go.
 struct Merge {
     gone: Vec<usize>,
-    into: usize,
-    node: Node,
+    placed: Vec<(usize, Node)>,
+}
+
+impl Merge {
+    /// `node` takes the place of node `into`.
+    fn new(gone: Vec<usize>, into: usize, node: Node) -> Self {
+        Self { gone, placed: vec![(into, node)] }
+    }
 }
 
 struct Graph<'a> {
@@ -62,7 +71,7 @@ impl Graph<'_> {
     fn node<O: Any>(&self, index: usize, direction: Direction) -> Option<(&O, &Node)> {
         let node = self.nodes.get(index)?.as_ref()?;
         let op = node.op.as_any().downcast_ref()?;
-        (node.direction == direction && node.row.is_none()).then_some((op, node))
+        (node.direction == direction && !node.by_hand).then_some((op, node))
     }
 
     /// The nodes that use a tensor, in order.
@@ -71,11 +80,15 @@ impl Graph<'_> {
         (0..self.nodes.len()).filter(|&index| self.nodes[index].as_ref().is_some_and(uses)).collect()
     }
 
+    /// How often the recording holds a tensor's memory.
+    fn held(&self, tensor: &Tensor) -> usize {
+        let args = self.nodes.iter().flatten().flat_map(|node| &node.args);
+        args.filter(|arg| Arc::ptr_eq(&arg.buffer, &tensor.buffer)).count()
+    }
+
     /// Whether nobody outside of the recording holds a tensor.
     fn is_private(&self, tensor: &Tensor) -> bool {
-        let args = self.nodes.iter().flatten().flat_map(|node| &node.args);
-        let held = args.filter(|arg| Arc::ptr_eq(&arg.buffer, &tensor.buffer)).count();
-        tensor.buffer.is_from(&self.gpu.stream.pool) && Arc::strong_count(&tensor.buffer) == held
+        tensor.buffer.is_from(&self.gpu.stream.pool) && Arc::strong_count(&tensor.buffer) == self.held(tensor)
     }
 
     /// The only node that reads what node `index` writes as `name`, if nobody else can see it.
@@ -90,6 +103,9 @@ impl Graph<'_> {
     /// The row that this launch would run.
     fn row(&self, index: usize) -> Option<&'static dyn Row> {
         let node = self.nodes.get(index)?.as_ref()?;
+        if node.row.is_some() {
+            return node.row;
+        }
         self.gpu.select_for(&*node.op, node.direction, &node.args.iter().collect::<Vec<_>>()).ok()
     }
 
@@ -102,12 +118,17 @@ impl Graph<'_> {
         direction: Direction,
         args: &[(&str, Option<&Tensor>)],
     ) -> Option<Node> {
+        node(self.fused_row(like, &op, direction)?, Box::new(op), direction, args)
+    }
+
+    /// The row of such a launch.
+    fn fused_row(&self, like: usize, op: &dyn Operation, direction: Direction) -> Option<&'static dyn Row> {
         let like = self.row(like).filter(|row| !is_naive(*row))?;
         let algorithm = like.id().rsplit('.').next()?;
         let id = format!("{}.{}.{algorithm}", op.name(), direction.name());
         let row = crate::ops::all().iter().find(|row| row.id() == id)?;
-        self.gpu.supports(&**row).and_then(|()| row.accepts(&op)).ok()?;
-        node(&**row, op, direction, args)
+        self.gpu.supports(&**row).and_then(|()| row.accepts(op)).ok()?;
+        Some(&**row)
     }
 
     /// Merges the first of `gone` into the later node `into`, unless something between them changes what it reads.
@@ -123,7 +144,7 @@ impl Graph<'_> {
         };
         let others = (from + 1..into).filter(|index| !gone.contains(index));
         let disturbed = others.filter_map(|index| self.nodes[index].as_ref()).any(disturbs);
-        (from < into && !disturbed).then(|| Merge { gone: gone.to_vec(), into, node })
+        (from < into && !disturbed).then(|| Merge::new(gone.to_vec(), into, node))
     }
 
     /// max_pool2d backward, relu backward: max_pool2d_relu backward. The gradient goes where the maximum stood, if that
@@ -183,7 +204,7 @@ impl Graph<'_> {
         let args: Vec<_> = kept.into_iter().chain([("y", last.arg("y"))]).collect();
         let node = self.launch(norm, BatchNormRelu { norm: op.clone() }, Direction::Fwd, &args)?;
         let next = (norm + 1..relu).all(|between| self.nodes[between].is_none());
-        next.then(|| Merge { gone: vec![norm], into: relu, node })
+        next.then(|| Merge::new(vec![norm], relu, node))
     }
 
     fn behind_relu(&self, index: usize, op: impl Operation) -> Option<Merge> {
@@ -222,7 +243,7 @@ impl Graph<'_> {
         let early = bias < weight || self.uses(dbias).into_iter().any(|index| index < bias);
         let args = [("x", first.arg("x")), ("dy", Some(dy)), ("dweight", first.arg("dweight")), ("dbias", Some(dbias))];
         let node = self.launch(weight, op, Direction::BwdWeight, &args)?;
-        (!early).then(|| Merge { gone: vec![bias], into: weight, node })
+        (!early).then(|| Merge::new(vec![bias], weight, node))
     }
 
     /// The last layer, the loss and the gradient of the logits. Its kernels sum the logits with the bias last and the losses
@@ -246,10 +267,10 @@ impl Graph<'_> {
             ("metrics", second.arg("metrics")),
             ("dlogits", last.arg("dx")),
         ];
-        let node = node(row, op, Direction::Fwd, &args).filter(|_| same_order && !is_naive(row))?;
-        let Merge { mut gone, into, node } = self.later(&[dense], loss, node)?;
-        gone.push(gradient);
-        Some(Merge { gone, into, node })
+        let node = node(row, Box::new(op), Direction::Fwd, &args).filter(|_| same_order && !is_naive(row))?;
+        let mut merge = self.later(&[dense], loss, node)?;
+        merge.gone.push(gradient);
+        Some(merge)
     }
 
     /// The loss and its gradient, which comes early then: what asks for the loss must not wait for it.
@@ -266,7 +287,7 @@ impl Graph<'_> {
             ("dx", last.arg("dx")),
         ];
         let node = self.launch(loss, op, Direction::Fwd, &args)?;
-        Some(Merge { gone: vec![gradient], into: loss, node })
+        Some(Merge::new(vec![gradient], loss, node))
     }
 
     /// The launch that makes the gradient of the logits out of the probabilities of a loss, which nobody else needs, and
@@ -293,7 +314,7 @@ fn is_naive(row: &dyn Row) -> bool {
 /// A launch of a row with these arguments; `None` if one is missing, or stored in another way.
 fn node(
     row: &'static dyn Row,
-    op: impl Operation,
+    op: Box<dyn Operation>,
     direction: Direction,
     args: &[(&str, Option<&Tensor>)],
 ) -> Option<Node> {
@@ -301,5 +322,5 @@ fn node(
     let signature = op.signature(direction);
     let args: Vec<Tensor> = signature.iter().map(|arg| by_name(arg.name)).collect::<Option<_>>()?;
     let fits = row.storage().takes(&signature, args.iter().map(Tensor::element));
-    fits.then(|| Node { op: Box::new(op), direction, row: Some(row), args })
+    fits.then(|| Node { op, direction, row: Some(row), by_hand: false, args })
 }

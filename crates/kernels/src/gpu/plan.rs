@@ -3,7 +3,7 @@
 use super::{Dispatch, Gpu, Inner, fuse, lock};
 use crate::Error;
 use crate::kernel::Row;
-use crate::memory::{Buffer, Pool, Tensor};
+use crate::memory::{Buffer, Pool, Tensor, Transient};
 use reference::{Arg, Direction, Operation};
 use std::collections::HashMap;
 use std::ptr;
@@ -14,8 +14,10 @@ use std::sync::Arc;
 pub(crate) struct Node {
     pub(super) op: Box<dyn Operation>,
     pub(super) direction: Direction,
-    /// Chosen by hand; such launches are not fused.
+    /// The row to launch, where it is known.
     pub(super) row: Option<&'static dyn Row>,
+    /// Whether the row was chosen by hand; such launches are not fused.
+    pub(super) by_hand: bool,
     /// In the order of the signature.
     pub(super) args: Vec<Tensor>,
 }
@@ -51,6 +53,8 @@ pub struct Plan {
     pub(super) dispatches: Vec<Dispatch>,
     launches: usize,
     tensors: Vec<Tensor>,
+    /// Of these tensors, those that it relies on only within a replay.
+    _transient: Vec<Transient>,
     pool: Arc<Pool>,
 }
 
@@ -115,7 +119,8 @@ impl Gpu {
                 buffer.reuse();
             }
         }
-        Ok(Plan { dispatches, launches: nodes.len(), tensors, pool: Arc::clone(&self.stream.pool) })
+        let _transient = tensors.iter().filter_map(Transient::of_plan).collect();
+        Ok(Plan { dispatches, launches: nodes.len(), tensors, _transient, pool: Arc::clone(&self.stream.pool) })
     }
 }
 

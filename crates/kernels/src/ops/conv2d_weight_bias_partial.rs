@@ -1,5 +1,5 @@
 //! The first stages of the kernels of `conv2d_weight_bias` that cut at whole lines. Their second stage is left to the optimiser.
-//! (`tiled_split_k` cuts elsewhere, and has no row here.)
+//! (`tiled_split_k` cuts elsewhere: `conv2d_weight_partial`.)
 
 use super::conv2d_weight_bias::{
     DIVIDE, FIELDS, GEMM_SUBGROUP, GEMM_SUBGROUP_VEC4, GEMM_SUBGROUP_WIDE, GRID, SPLITS, SUBGROUPS_OF_8, WORKGROUP,

@@ -212,8 +212,11 @@ fn most_segments() -> (Vec<Segment>, usize) {
     (segments.collect(), offset.next_multiple_of(4))
 }
 
+/// The name of a setting, and what makes an update with it.
+pub(super) type Setting<'a, U> = (&'a str, &'a dyn Fn(TensorSpec) -> Result<U, Error>);
+
 /// Every plan with each of these settings.
-pub(super) fn cases<U: SplitSummed>(settings: &[(&str, &dyn Fn(TensorSpec) -> Result<U, Error>)]) -> Vec<Case> {
+pub(super) fn cases<U: SplitSummed>(settings: &[Setting<U>]) -> Vec<Case> {
     let mut cases = Cases::default();
     for (setting, update) in settings {
         let mut add = |name: &str, len: usize, segments: Vec<Segment>, partials: usize| {
