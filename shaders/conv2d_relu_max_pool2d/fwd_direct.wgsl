@@ -37,6 +37,8 @@ struct Params {
     pool_pad_w: u32,
     pool_dilation_h: u32,
     pool_dilation_w: u32,
+    // Parts of the sums over what the convolution gives.
+    splits: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

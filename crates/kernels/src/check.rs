@@ -354,7 +354,7 @@ fn run(
     outputs: &mut [&mut Array<f32>],
     storage: Storage,
 ) -> Result<(), reference::Error> {
-    let Some(Conv2dReluMaxPool2d { conv, pool }) = op.as_any().downcast_ref() else {
+    let (Some(Conv2dReluMaxPool2d { conv, pool }), Direction::Fwd) = (op.as_any().downcast_ref(), direction) else {
         return op.run(direction, inputs, outputs);
     };
     let relu = Conv2dRelu { conv: conv.clone() };

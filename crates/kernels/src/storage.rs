@@ -220,11 +220,8 @@ pub(crate) fn narrowed(text: &str, storage: Storage) -> String {
     let mut names = Vec::new();
     for name in ["x", "y", "dx", "dy"].into_iter().filter(|name| storage.element(name) == Element::F16) {
         let declared = |ty: &str| text.contains(&format!("> {name}: array<{ty}>;"));
-        match (declared("f32"), declared("vec4<f32>")) {
-            (true, _) => names.push((name, ["f32", "f16"])),
-            (_, true) => names.push((name, ["vec4<f32>", "vec4<f16>"])),
-            _ => {}
-        }
+        let types = [["f32", "f16"], ["vec2<f32>", "vec2<f16>"], ["vec4<f32>", "vec4<f16>"]];
+        names.extend(types.into_iter().find(|[wide, _]| declared(wide)).map(|types| (name, types)));
     }
     let mut text = text.to_owned();
     for (name, [wide, narrow]) in &names {

@@ -34,6 +34,7 @@ const GEMM_SUBGROUP: Source = shader!("shared/gemm_subgroup.wgsl");
 const GEMM_SUBGROUP_VEC4: Source = shader!("shared/gemm_subgroup_vec4.wgsl");
 const GEMM_SUBGROUP_WIDE: Source = shader!("shared/gemm_subgroup_wide.wgsl");
 const STRIP_SUBGROUP: Source = shader!("shared/strip_subgroup.wgsl");
+const STRIP_SUBGROUP_VEC2: Source = shader!("shared/strip_subgroup_vec2.wgsl");
 
 pub(super) const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
 const SIDE: (&str, u32) = ("SIDE", 16);
@@ -137,6 +138,50 @@ fn slides(op: &Conv2d) -> Result<(), &'static str> {
         ((1, 1), _) => Err("its kernel does not have three to five lines (over all input channels) and columns"),
         _ => Err("stride_w or dilation_w is not 1"),
     }
+}
+
+/// One input channel in whole lines of vec4s, many output channels, and few enough columns to slide over.
+fn direct_wide(op: &Conv2d) -> Result<(), &'static str> {
+    let w = op.w.window;
+    match (op.c_in, w.stride, w.dilation, w.kernel) {
+        (1, 1, 1, ..=5) if !(op.w.size_in.is_multiple_of(4) && op.c_out.is_multiple_of(4)) => {
+            Err("w_in or c_out is no multiple of 4")
+        }
+        (1, 1, 1, ..=5) if op.c_out > 8 => Ok(()),
+        (1, 1, 1, ..=5) => Err("it has no more than 8 output channels"),
+        (1, 1, 1, _) => Err("its kernel has more than five columns"),
+        (1, ..) => Err("stride_w or dilation_w is not 1"),
+        _ => Err("it has more than one input channel"),
+    }
+}
+
+/// Channels in twos, and more output channels than the half of a workgroup's.
+fn direct_in_vec2s(op: &Conv2d) -> Result<(), &'static str> {
+    match (op.w.window.stride, op.w.window.dilation) {
+        (1, 1) if !(op.c_in.is_multiple_of(2) && op.c_out.is_multiple_of(2)) => {
+            Err("c_in or c_out is no multiple of 2")
+        }
+        (1, 1) if (9..=16).contains(&op.c_out) => Ok(()),
+        (1, 1) => Err("it does not have 9 to 16 output channels"),
+        _ => Err("stride_w or dilation_w is not 1"),
+    }
+}
+
+/// Channels in twos, which kernels for whole vec4s leave out, and columns enough to slide over.
+fn slides_in_vec2s(op: &Conv2d) -> Result<(), &'static str> {
+    let w = op.w.window;
+    match (w.stride, w.dilation, w.kernel) {
+        _ if !(op.c_in.is_multiple_of(2) && op.c_out.is_multiple_of(2)) => Err("c_in or c_out is no multiple of 2"),
+        _ if op.c_in.is_multiple_of(4) && op.c_out.is_multiple_of(4) => Err("c_in and c_out are multiples of 4"),
+        (1, 1, 3..=5) => Ok(()),
+        (1, 1, _) => Err("its kernel does not have three to five columns"),
+        _ => Err("stride_w or dilation_w is not 1"),
+    }
+}
+
+/// Workgroups of one split: eight pairs of kernel lines by 16 channels each.
+fn pairs_of_lines(op: &Conv2d) -> usize {
+    (op.h.window.kernel * op.c_in / 2).div_ceil(8) * op.c_out.div_ceil(16)
 }
 
 fn strips(lines: usize, width: usize, channels: usize) -> Grid {
@@ -254,6 +299,35 @@ pub(super) static TABLE: Table<Conv2d> = Table {
                 _ => Err("stride_w or dilation_w is not 1"),
             },
             stages: &[Stage { entry: "main", grid: |op, _| strips(op.n * op.h.size_out, op.w.size_out, op.c_out) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.fwd.direct_vec2",
+            direction: Direction::Fwd,
+            source: shader!("conv2d/fwd_direct_vec2.wgsl"),
+            shared: &[GRID, DIVIDE, STRIP_SUBGROUP_VEC2],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: direct_in_vec2s,
+            stages: &[Stage {
+                entry: "main",
+                grid: |op, _| strips(op.n * op.h.size_out, op.w.size_out, op.c_out.div_ceil(2)),
+            }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.fwd.direct_wide",
+            direction: Direction::Fwd,
+            order: Summation::BIAS_LAST,
+            source: shader!("conv2d/fwd_direct_wide.wgsl"),
+            shared: &[GRID, DIVIDE, STRIP_SUBGROUP_VEC2],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: direct_wide,
+            stages: &[Stage {
+                entry: "main",
+                grid: |op, _| strips(op.n * op.h.size_out, op.w.size_out, op.c_out.div_ceil(2)),
+            }],
             ..Kernel::ROW
         },
         Kernel {
@@ -471,6 +545,23 @@ pub(super) static TABLE: Table<Conv2d> = Table {
             stages: &[
                 Stage { entry: "partial", grid: |op, _| Grid::layered(op.c_out.div_ceil(8), op.splits()) },
                 Stage { entry: "reduce", grid: reduce },
+            ],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d.bwd_weight.direct_vec2_split_k",
+            direction: Direction::BwdWeight,
+            order: SPLITS,
+            source: shader!("conv2d/bwd_weight_direct_vec2_split_k.wgsl"),
+            shared: &[GRID, DIVIDE],
+            overrides: &[WORKGROUP],
+            scratch: partials,
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: slides_in_vec2s,
+            stages: &[
+                Stage { entry: "partial", grid: |op, _| Grid::layered(pairs_of_lines(op), op.splits()) },
+                Stage { entry: "reduce", grid: |op, o| Grid::threads(depth(op) * op.c_out / 2, o.get("WORKGROUP")) },
             ],
             ..Kernel::ROW
         },

@@ -32,6 +32,7 @@ const GEMM_SUBGROUP: Source = shader!("shared/gemm_subgroup.wgsl");
 const GEMM_SUBGROUP_VEC4: Source = shader!("shared/gemm_subgroup_vec4.wgsl");
 const GEMM_SUBGROUP_WIDE: Source = shader!("shared/gemm_subgroup_wide.wgsl");
 const STRIP_SUBGROUP: Source = shader!("shared/strip_subgroup.wgsl");
+const STRIP_SUBGROUP_VEC2: Source = shader!("shared/strip_subgroup_vec2.wgsl");
 
 const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
 const TILE: [(&str, u32); 3] = [("BM", 64), ("BN", 32), ("BK", 16)];
@@ -65,9 +66,36 @@ fn direct(op: &Conv2d) -> Result<(), &'static str> {
     }
 }
 
-/// Workgroups by eight strips of eight pixels, and eight channels.
-fn strips(op: &Conv2d) -> Grid {
-    Grid::linear((op.n * op.h.size_out * op.w.size_out.div_ceil(8)).div_ceil(8) * op.c_out.div_ceil(8))
+/// One input channel in whole lines of vec4s, many output channels, and few enough columns to slide over.
+fn direct_wide(op: &Conv2d) -> Result<(), &'static str> {
+    let w = op.w.window;
+    match (op.c_in, w.stride, w.dilation, w.kernel) {
+        (1, 1, 1, ..=5) if !(op.w.size_in.is_multiple_of(4) && op.c_out.is_multiple_of(4)) => {
+            Err("w_in or c_out is no multiple of 4")
+        }
+        (1, 1, 1, ..=5) if op.c_out > 8 => Ok(()),
+        (1, 1, 1, ..=5) => Err("it has no more than 8 output channels"),
+        (1, 1, 1, _) => Err("its kernel has more than five columns"),
+        (1, ..) => Err("stride_w or dilation_w is not 1"),
+        _ => Err("it has more than one input channel"),
+    }
+}
+
+/// Channels in twos, and more output channels than the half of a workgroup's.
+fn direct_in_vec2s(op: &Conv2d) -> Result<(), &'static str> {
+    match (op.w.window.stride, op.w.window.dilation) {
+        (1, 1) if !(op.c_in.is_multiple_of(2) && op.c_out.is_multiple_of(2)) => {
+            Err("c_in or c_out is no multiple of 2")
+        }
+        (1, 1) if (9..=16).contains(&op.c_out) => Ok(()),
+        (1, 1) => Err("it does not have 9 to 16 output channels"),
+        _ => Err("stride_w or dilation_w is not 1"),
+    }
+}
+
+/// Workgroups by eight strips of eight pixels, and so many channels.
+fn strips(op: &Conv2d, channels: usize) -> Grid {
+    Grid::linear((op.n * op.h.size_out * op.w.size_out.div_ceil(8)).div_ceil(8) * op.c_out.div_ceil(channels))
 }
 
 pub(super) static TABLE: Table<Conv2dRelu> = Table {
@@ -156,7 +184,29 @@ pub(super) static TABLE: Table<Conv2dRelu> = Table {
             prefer: Prefer::Software,
             needs: SUBGROUPS_OF_8,
             accepts: |op| direct(&op.conv),
-            stages: &[Stage { entry: "main", grid: |op, _| strips(&op.conv) }],
+            stages: &[Stage { entry: "main", grid: |op, _| strips(&op.conv, 8) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d_relu.fwd.direct_vec2",
+            direction: Direction::Fwd,
+            source: shader!("conv2d_relu/fwd_direct_vec2.wgsl"),
+            shared: &[GRID, DIVIDE, STRIP_SUBGROUP_VEC2],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| direct_in_vec2s(&op.conv),
+            stages: &[Stage { entry: "main", grid: |op, _| strips(&op.conv, 16) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d_relu.fwd.direct_wide",
+            direction: Direction::Fwd,
+            source: shader!("conv2d_relu/fwd_direct_wide.wgsl"),
+            shared: &[GRID, DIVIDE, STRIP_SUBGROUP_VEC2],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| direct_wide(&op.conv),
+            stages: &[Stage { entry: "main", grid: |op, _| strips(&op.conv, 16) }],
             ..Kernel::ROW
         },
     ],

@@ -1,9 +1,11 @@
+use super::conv2d_weight_bias::{self, SPLITS, depth, gradients};
+use super::loops_end;
 use crate::grid::Grid;
-use crate::kernel::{Kernel, Needs, Prefer, Stage, Table};
+use crate::kernel::{Kernel, Needs, Prefer, Scratch, Stage, Table};
 use crate::shared::STORED;
 use crate::{Source, params, shader};
-use reference::ops::{Conv2dReluMaxPool2d, MaxPool2d};
-use reference::{Direction, Window};
+use reference::ops::{Conv2d, Conv2dReluMaxPool2d, MaxPool2d};
+use reference::{Axis, Direction, Window};
 
 params! {
     /// `shaders/conv2d_relu_max_pool2d/*.wgsl`.
@@ -33,6 +35,7 @@ params! {
         pool_pad_w: u32,
         pool_dilation_h: u32,
         pool_dilation_w: u32,
+        splits: u32,
     }
 }
 
@@ -42,6 +45,7 @@ const GEMM_TILE: Source = shader!("shared/gemm_tile.wgsl");
 const GEMM_SUBGROUP_VEC4: Source = shader!("shared/gemm_subgroup_vec4.wgsl");
 const GEMM_SUBGROUP_WIDE: Source = shader!("shared/gemm_subgroup_wide.wgsl");
 const STRIP_SUBGROUP: Source = shader!("shared/strip_subgroup.wgsl");
+const STRIP_SUBGROUP_VEC2: Source = shader!("shared/strip_subgroup_vec2.wgsl");
 
 const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
 const TILE: [(&str, u32); 3] = [("BM", 64), ("BN", 32), ("BK", 16)];
@@ -77,6 +81,7 @@ fn bytes(Op { conv, pool }: &Op) -> Vec<u8> {
         pool_pad_w: of_pool[1].pad as u32,
         pool_dilation_h: of_pool[0].dilation as u32,
         pool_dilation_w: of_pool[1].dilation as u32,
+        splits: conv.splits() as u32,
     }
     .bytes()
 }
@@ -117,10 +122,54 @@ fn direct(op: &Op) -> Result<(), &'static str> {
     }
 }
 
-/// Workgroups by eight strips of four windows, and eight channels.
-fn strips(op: &Op) -> Grid {
+/// One input channel in whole lines of vec4s, many output channels, and few enough columns to slide over.
+fn direct_wide(op: &Conv2d) -> Result<(), &'static str> {
+    let w = op.w.window;
+    match (op.c_in, w.stride, w.dilation, w.kernel) {
+        (1, 1, 1, ..=5) if !(op.w.size_in.is_multiple_of(4) && op.c_out.is_multiple_of(4)) => {
+            Err("w_in or c_out is no multiple of 4")
+        }
+        (1, 1, 1, ..=5) if op.c_out > 8 => Ok(()),
+        (1, 1, 1, ..=5) => Err("it has no more than 8 output channels"),
+        (1, 1, 1, _) => Err("its kernel has more than five columns"),
+        (1, ..) => Err("stride_w or dilation_w is not 1"),
+        _ => Err("it has more than one input channel"),
+    }
+}
+
+/// Channels in twos, and more output channels than the half of a workgroup's.
+fn direct_in_vec2s(op: &Conv2d) -> Result<(), &'static str> {
+    match (op.w.window.stride, op.w.window.dilation) {
+        (1, 1) if !(op.c_in.is_multiple_of(2) && op.c_out.is_multiple_of(2)) => {
+            Err("c_in or c_out is no multiple of 2")
+        }
+        (1, 1) if (9..=16).contains(&op.c_out) => Ok(()),
+        (1, 1) => Err("it does not have 9 to 16 output channels"),
+        _ => Err("stride_w or dilation_w is not 1"),
+    }
+}
+
+/// Workgroups by eight strips of four windows, and so many channels.
+fn strips(op: &Op, channels: usize) -> Grid {
     let MaxPool2d { n, c, h, w } = &op.pool;
-    Grid::linear((n * h.size_out * w.size_out.div_ceil(4)).div_ceil(8) * c.div_ceil(8))
+    Grid::linear((n * h.size_out * w.size_out.div_ceil(4)).div_ceil(8) * c.div_ceil(channels))
+}
+
+/// Windows that do not overlap, so that an element lies in one at most.
+fn disjoint(op: &Op) -> Result<(), &'static str> {
+    let apart = |axis: &Axis| axis.window.stride > (axis.window.kernel - 1) * axis.window.dilation;
+    if apart(&op.pool.h) && apart(&op.pool.w) { Ok(()) } else { Err("its windows overlap") }
+}
+
+/// Images, lines, pixels, and for each pixel the windows that span it: the rounds of one weight's loops in `naive`.
+fn all_loops_end(op: &Op) -> Result<(), &'static str> {
+    let over = |axis: &Axis| ((axis.window.kernel - 1) * axis.window.dilation + 1).div_ceil(axis.window.stride);
+    let pixel = 1 + over(&op.pool.h) * (1 + over(&op.pool.w));
+    loops_end(op.conv.n * (1 + op.conv.h.size_out * (1 + op.conv.w.size_out * pixel)))
+}
+
+fn partials(op: &Op) -> Vec<Scratch> {
+    conv2d_weight_bias::partials_of(&op.conv)
 }
 
 pub(super) static TABLE: Table<Op> = Table {
@@ -180,7 +229,103 @@ pub(super) static TABLE: Table<Op> = Table {
             prefer: Prefer::Software,
             needs: SUBGROUPS_OF_8,
             accepts: direct,
-            stages: &[Stage { entry: "main", grid: |op, _| strips(op) }],
+            stages: &[Stage { entry: "main", grid: |op, _| strips(op, 8) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d_relu_max_pool2d.fwd.direct_vec2",
+            direction: Direction::Fwd,
+            source: shader!("conv2d_relu_max_pool2d/fwd_direct_vec2.wgsl"),
+            shared: &[GRID, STORED, DIVIDE, STRIP_SUBGROUP_VEC2],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| halves(op).and_then(|()| direct_in_vec2s(&op.conv)),
+            stages: &[Stage { entry: "main", grid: |op, _| strips(op, 16) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d_relu_max_pool2d.fwd.direct_wide",
+            direction: Direction::Fwd,
+            source: shader!("conv2d_relu_max_pool2d/fwd_direct_wide.wgsl"),
+            shared: &[GRID, STORED, DIVIDE, STRIP_SUBGROUP_VEC2],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| halves(op).and_then(|()| direct_wide(&op.conv)),
+            stages: &[Stage { entry: "main", grid: |op, _| strips(op, 16) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d_relu_max_pool2d.bwd_weight.naive",
+            direction: Direction::BwdWeight,
+            source: shader!("conv2d_relu_max_pool2d/bwd_weight_naive.wgsl"),
+            shared: &[GRID],
+            overrides: &[WORKGROUP],
+            accepts: all_loops_end,
+            stages: &[
+                Stage {
+                    entry: "weights",
+                    grid: |op, o| Grid::threads(depth(&op.conv) * op.conv.c_out, o.get("WORKGROUP")),
+                },
+                Stage { entry: "biases", grid: |op, o| Grid::threads(op.conv.c_out, o.get("WORKGROUP")) },
+            ],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d_relu_max_pool2d.bwd_weight.tiled_split_k",
+            direction: Direction::BwdWeight,
+            source: shader!("conv2d_relu_max_pool2d/bwd_weight_tiled_split_k.wgsl"),
+            shared: &[GRID, GEMM_TILE],
+            overrides: &[WORKGROUP, TILE[0], TILE[1], TILE[2]],
+            prefer: Prefer::Hardware,
+            accepts: disjoint,
+            scratch: partials,
+            stages: &[
+                Stage {
+                    entry: "partial",
+                    grid: |op, o| {
+                        let tiles = conv2d_weight_bias::tiles(&op.conv, o.get("BM"), o.get("BN"));
+                        Grid::layered(tiles, op.conv.splits())
+                    },
+                },
+                Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 1, o) },
+            ],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d_relu_max_pool2d.bwd_weight.subgroup_short_split_k",
+            direction: Direction::BwdWeight,
+            order: SPLITS,
+            source: shader!("conv2d_relu_max_pool2d/bwd_weight_subgroup_short_split_k.wgsl"),
+            shared: &[GRID, DIVIDE, GEMM_SUBGROUP_VEC4],
+            overrides: &[WORKGROUP],
+            scratch: partials,
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| halves(op).and_then(|()| conv2d_weight_bias::short(&op.conv)),
+            stages: &[
+                Stage {
+                    entry: "partial",
+                    grid: |op, _| Grid::layered(conv2d_weight_bias::tiles(&op.conv, 16, 32), op.conv.splits()),
+                },
+                Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 4, o) },
+            ],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d_relu_max_pool2d.bwd_weight.direct_split_k",
+            direction: Direction::BwdWeight,
+            order: SPLITS,
+            source: shader!("conv2d_relu_max_pool2d/bwd_weight_direct_split_k.wgsl"),
+            shared: &[GRID, DIVIDE],
+            overrides: &[WORKGROUP],
+            scratch: partials,
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| halves(op).and_then(|()| conv2d_weight_bias::slides(&op.conv)),
+            stages: &[
+                Stage { entry: "partial", grid: |op, _| Grid::layered(op.conv.c_out.div_ceil(8), op.conv.splits()) },
+                Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 1, o) },
+            ],
             ..Kernel::ROW
         },
     ],

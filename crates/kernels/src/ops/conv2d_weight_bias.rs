@@ -86,6 +86,7 @@ pub(super) fn wide(op: &Conv2d) -> Result<(), &'static str> {
     if fills { Ok(()) } else { Err("half of its last tile would stay empty") }
 }
 
+/// More output channels than half a tile has, in whole vec4s.
 pub(super) fn short(op: &Conv2d) -> Result<(), &'static str> {
     match op.c_out {
         c_out if !c_out.is_multiple_of(4) => Err("c_out is no multiple of 4"),
@@ -106,13 +107,35 @@ pub(super) fn slides(op: &Conv2d) -> Result<(), &'static str> {
     }
 }
 
-fn partials(Conv2dWeightBias { conv }: &Conv2dWeightBias) -> Vec<Scratch> {
+/// Channels in twos, which kernels for whole vec4s leave out, and columns enough to slide over.
+pub(super) fn slides_in_vec2s(op: &Conv2d) -> Result<(), &'static str> {
+    let w = op.w.window;
+    match (w.stride, w.dilation, w.kernel) {
+        _ if !(op.c_in.is_multiple_of(2) && op.c_out.is_multiple_of(2)) => Err("c_in or c_out is no multiple of 2"),
+        _ if op.c_in.is_multiple_of(4) && op.c_out.is_multiple_of(4) => Err("c_in and c_out are multiples of 4"),
+        (1, 1, 3..=5) => Ok(()),
+        (1, 1, _) => Err("its kernel does not have three to five columns"),
+        _ => Err("stride_w or dilation_w is not 1"),
+    }
+}
+
+/// Workgroups of one split: eight pairs of kernel lines by 16 channels each.
+pub(super) fn pairs_of_lines(op: &Conv2d) -> usize {
+    (op.h.window.kernel * op.c_in / 2).div_ceil(8) * op.c_out.div_ceil(16)
+}
+
+fn partials(op: &Conv2dWeightBias) -> Vec<Scratch> {
+    partials_of(&op.conv)
+}
+
+/// What the splits leave for the last stage.
+pub(super) fn partials_of(conv: &Conv2d) -> Vec<Scratch> {
     let words = conv.splits() * depth(conv) * conv.c_out;
     vec![Scratch { name: "partials", words }, Scratch { name: "bias_partials", words: conv.splits() * conv.c_out }]
 }
 
 /// The gradients, `lanes` at a time.
-fn gradients(conv: &Conv2d, lanes: usize, o: &Overrides) -> Grid {
+pub(super) fn gradients(conv: &Conv2d, lanes: usize, o: &Overrides) -> Grid {
     Grid::threads((depth(conv) + 1) * conv.c_out / lanes, o.get("WORKGROUP"))
 }
 
@@ -235,6 +258,23 @@ pub(super) static TABLE: Table<Conv2dWeightBias> = Table {
             stages: &[
                 Stage { entry: "partial", grid: |op, _| Grid::layered(op.conv.c_out.div_ceil(8), op.conv.splits()) },
                 Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 1, o) },
+            ],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d_weight_bias.bwd_weight.direct_vec2_split_k",
+            direction: Direction::BwdWeight,
+            order: SPLITS,
+            source: shader!("conv2d_weight_bias/bwd_weight_direct_vec2_split_k.wgsl"),
+            shared: &[GRID, DIVIDE],
+            overrides: &[WORKGROUP],
+            scratch: partials,
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| slides_in_vec2s(&op.conv),
+            stages: &[
+                Stage { entry: "partial", grid: |op, _| Grid::layered(pairs_of_lines(&op.conv), op.conv.splits()) },
+                Stage { entry: "reduce", grid: |op, o| gradients(&op.conv, 2, o) },
             ],
             ..Kernel::ROW
         },

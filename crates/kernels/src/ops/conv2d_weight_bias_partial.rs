@@ -3,7 +3,7 @@
 
 use super::conv2d_weight_bias::{
     DIVIDE, FIELDS, GEMM_SUBGROUP, GEMM_SUBGROUP_VEC4, GEMM_SUBGROUP_WIDE, GRID, SPLITS, SUBGROUPS_OF_8, WORKGROUP,
-    channels_in_vec4s, depth, params, short, slides, tiles, wide,
+    channels_in_vec4s, depth, pairs_of_lines, params, short, slides, slides_in_vec2s, tiles, wide,
 };
 use super::loops_end;
 use crate::grid::Grid;
@@ -110,6 +110,20 @@ pub(super) static TABLE: Table<Conv2dWeightBiasPartial> = Table {
             needs: SUBGROUPS_OF_8,
             accepts: |op| slides(op.conv()),
             stages: &[Stage { entry: "partial", grid: |op, _| layers(op, op.conv().c_out.div_ceil(8)) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "conv2d_weight_bias_partial.bwd_weight.direct_vec2_split_k",
+            direction: Direction::BwdWeight,
+            order: SPLITS,
+            source: shader!("conv2d_weight_bias/bwd_weight_direct_vec2_split_k.wgsl"),
+            shader_of: Some("conv2d_weight_bias.bwd_weight.direct_vec2_split_k"),
+            shared: &[GRID, DIVIDE],
+            overrides: &[WORKGROUP],
+            prefer: Prefer::Software,
+            needs: SUBGROUPS_OF_8,
+            accepts: |op| slides_in_vec2s(op.conv()),
+            stages: &[Stage { entry: "partial", grid: |op, _| layers(op, pairs_of_lines(op.conv())) }],
             ..Kernel::ROW
         },
     ],

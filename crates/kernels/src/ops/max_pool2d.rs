@@ -76,8 +76,16 @@ fn per_cell(op: &MaxPool2d, o: &Overrides) -> Grid {
     Grid::threads(op.n * cells(&op.h) * cells(&op.w) * op.c, o.get("WORKGROUP"))
 }
 
+fn per_cell_vec2(op: &MaxPool2d, o: &Overrides) -> Grid {
+    Grid::threads(op.n * cells(&op.h) * cells(&op.w) * (op.c / 2), o.get("WORKGROUP"))
+}
+
 fn per_cell_vec4(op: &MaxPool2d, o: &Overrides) -> Grid {
     Grid::threads(op.n * cells(&op.h) * cells(&op.w) * (op.c / 4), o.get("WORKGROUP"))
+}
+
+fn whole_vec2s(op: &MaxPool2d) -> Result<(), &'static str> {
+    if op.c.is_multiple_of(2) { Ok(()) } else { Err("the number of channels is no multiple of 2") }
 }
 
 fn whole_vec4s(op: &MaxPool2d) -> Result<(), &'static str> {
@@ -144,6 +152,17 @@ pub(super) static TABLE: Table<MaxPool2d> = Table {
             overrides: &[("WORKGROUP", 64)],
             accepts: disjoint,
             stages: &[Stage { entry: "main", grid: per_cell }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "max_pool2d.bwd_input.disjoint_vec2",
+            direction: Direction::BwdInput,
+            order: Summation::NOTHING,
+            source: shader!("max_pool2d/bwd_input_disjoint_vec2.wgsl"),
+            shared: &[GRID],
+            overrides: &[("WORKGROUP", 64)],
+            accepts: |op| disjoint(op).and_then(|()| whole_vec2s(op)),
+            stages: &[Stage { entry: "main", grid: per_cell_vec2 }],
             ..Kernel::ROW
         },
         Kernel {

@@ -77,6 +77,10 @@ fn whole_vec4s(MaxPool2dRelu { pool }: &MaxPool2dRelu) -> Result<(), &'static st
     if pool.c.is_multiple_of(4) { Ok(()) } else { Err("the number of channels is no multiple of 4") }
 }
 
+fn whole_vec2s(MaxPool2dRelu { pool }: &MaxPool2dRelu) -> Result<(), &'static str> {
+    if pool.c.is_multiple_of(2) { Ok(()) } else { Err("the number of channels is no multiple of 2") }
+}
+
 fn disjoint(MaxPool2dRelu { pool }: &MaxPool2dRelu) -> Result<(), &'static str> {
     let apart = |axis: &Axis| axis.window.stride > (axis.window.kernel - 1) * axis.window.dilation;
     if apart(&pool.h) && apart(&pool.w) { Ok(()) } else { Err("its windows overlap") }
@@ -137,6 +141,17 @@ pub(super) static TABLE: Table<MaxPool2dRelu> = Table {
             overrides: &[("WORKGROUP", 64)],
             accepts: disjoint,
             stages: &[Stage { entry: "main", grid: |op, o| threads(per_cell(&op.pool, 1), o) }],
+            ..Kernel::ROW
+        },
+        Kernel {
+            id: "max_pool2d_relu.bwd_input.disjoint_vec2",
+            direction: Direction::BwdInput,
+            order: Summation::NOTHING,
+            source: shader!("max_pool2d_relu/bwd_input_disjoint_vec2.wgsl"),
+            shared: &[GRID],
+            overrides: &[("WORKGROUP", 64)],
+            accepts: |op| disjoint(op).and_then(|()| whole_vec2s(op)),
+            stages: &[Stage { entry: "main", grid: |op, o| threads(per_cell(&op.pool, 2), o) }],
             ..Kernel::ROW
         },
         Kernel {

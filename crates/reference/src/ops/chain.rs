@@ -60,6 +60,23 @@ pub(super) fn conv2d_in_vec4s(random: &mut Random) -> Option<Arc<dyn Operation>>
     if Contract::flops(&op, Direction::Fwd) <= 600_000 { Some(Arc::new(op)) } else { None }
 }
 
+/// A small convolution for kernels that go over strips of pixels: its channels come in twos; or there is one, and few or
+/// lines of whole vec4s.
+pub(super) fn conv2d_in_strips(random: &mut Random) -> Option<Arc<dyn Operation>> {
+    let kind = random.choose([0, 1, 2, 2]);
+    let (c_in, c_out) = match kind {
+        0 => (2 * random.between(1, 4), 2 * random.between(4, 9)),
+        1 => (1, 4 * random.between(3, 9)),
+        _ => (1, random.between(1, 8)),
+    };
+    let [h_in, w_in] = [random.between(1, 7), random.between(1, 17)];
+    let w_in = if kind == 1 { w_in.next_multiple_of(4) } else { w_in };
+    let h = Window::new(random.between(1, 5)).pad(random.between(0, 3)).stride(random.choose([1, 1, 2]));
+    let w = Window::new(random.between(1, 5)).pad(random.between(0, 5));
+    let op = Conv2d::new([random.between(1, 2), c_in, h_in, w_in], c_out, h, w).ok()?;
+    if Contract::flops(&op, Direction::Fwd) <= 600_000 { Some(Arc::new(op)) } else { None }
+}
+
 /// A small layer whose features are whole vec4s, for kernels that take no others.
 pub(super) fn dense_in_vec4s(random: &mut Random) -> Option<Arc<dyn Operation>> {
     let [features_in, features_out] = [4 * random.between(1, 16), 4 * random.between(1, 16)];

@@ -337,6 +337,19 @@ pub fn cases() -> Vec<Case> {
     add("batch-1", [1, 4, 6, 5], 8, w(3).pad(1), w(3));
     // In f32 41 * (1 / 41) and 47 * (1 / 47) are below 1: for kernels that divide by multiplying.
     add("reciprocals-inexact", [2, 2, 47, 41], 3, w(1), w(1));
+    // Channels in twos, and lines of more than a strip of pixels and of less.
+    for (c_in, c_out, w_in, k_w) in [(2, 10, 8, 3), (6, 12, 17, 5), (10, 14, 7, 4), (6, 16, 5, 2), (18, 18, 9, 3)] {
+        let name = format!("pairs-{c_in}-{c_out}");
+        add(&name, [2, c_in, 3, w_in], c_out, w(2).pad(1), w(k_w).pad(k_w / 2));
+    }
+    add("pairs-split", [1, 2, 46, 47], 4, w(3).pad(1), w(3).pad(1));
+    add("pairs-strided", [2, 2, 9, 10], 12, w(3).stride(2).pad(1), w(3).pad(2));
+    // One channel in whole vec4s of pixels, wherever in a vec4 the kernel begins.
+    for pad in 0..=5 {
+        add(&format!("one-channel-pad-{pad}"), [2, 1, 5, 12], 12 + 4 * pad, w(3).pad(1), w(5).pad(pad));
+    }
+    add("one-channel-narrow", [3, 1, 4, 4], 20, w(4).stride(2).pad(2), w(3).pad(1));
+    add("one-channel-long", [1, 1, 3, 36], 16, w(3).dilation(2).pad(2), w(2));
     // The sums over output pixels are split at every 1024 of them, 32 times at most, by whole lines.
     for (name, h, w_out) in [("one", 31, 33), ("two", 32, 64), ("below-two", 23, 89), ("three", 48, 65)] {
         add(&format!("splits-{name}"), [1, 2, h, w_out], 3, w(1), w(1));
@@ -402,17 +415,22 @@ pub fn errors() -> Vec<ErrorCase> {
 /// which the sums of the gradients are split; half of these are like the first one of a network.
 pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
     let n = random.between(1, 3);
-    let kind = random.below(6);
+    let kind = random.below(8);
     let ([c_in, c_out], [least, most]) = match kind {
         0 => ([1, random.choose([1, 2, 3, 4, 5, 7, 8, 4, 8])], [16, 60]),
         1 => ([random.between(1, 5), random.between(1, 5)], [20, 80]),
         // Whole vec4s of channels, and enough of them for every tile.
         2 => ([4 * random.between(1, 17), 4 * random.between(1, 17)], [1, 6]),
+        // For strips of pixels: channels in twos; one channel, and lines in whole vec4s.
+        3 => ([2 * random.between(1, 5), 2 * random.between(1, 10)], [1, 10]),
+        4 => ([1, 4 * random.between(3, 9)], [4, 24]),
         _ => ([random.size(65), random.size(65)], [1, random.choose([4, 10, 20])]),
     };
     let [h_in, w_in] = [random.between(least, most), random.between(least, most)];
+    let w_in = if kind == 4 { w_in.next_multiple_of(4) } else { w_in };
     let [h, w] = match kind {
         0 => [first_window(random), first_window(random)],
+        3 | 4 => [window(random), first_window(random)],
         _ => [window(random), window(random)],
     };
     let op = Conv2d::new([n, c_in, h_in, w_in], c_out, h, w).ok()?;

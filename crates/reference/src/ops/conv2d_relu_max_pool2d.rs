@@ -1,7 +1,7 @@
 //! 2-D convolution, ReLU and 2-D max pooling in one.
 
 use super::conv2d;
-use super::{Conv2d, Conv2dRelu, MaxPool2d, chain};
+use super::{Conv2d, Conv2dRelu, Conv2dWeightBias, MaxPool2d, MaxPool2dRelu, chain};
 use crate::cases::{Case, Cases, ErrorCase};
 use crate::{
     Arg, Array, Contract, Direction, Domain, Error, ErrorKind, Operation, Random, Real, Window, wrong_arguments,
@@ -9,14 +9,15 @@ use crate::{
 use std::sync::Arc;
 
 /// `y, argmax = max_pool2d(relu(conv2d(x, weight, bias)))`: what [`Conv2d`], [`super::Relu`] and then
-/// [`MaxPool2d`] compute.
+/// [`MaxPool2d`] compute; `dweight` and `dbias` of it, from `dy`, `argmax` and `y`: what [`MaxPool2dRelu`] and then
+/// [`Conv2dWeightBias`] compute on the way back.
 ///
-/// - Shapes: `x`, `weight`, `bias` those of [`Conv2d`], `y` and `argmax` those of [`MaxPool2d`].
-/// - Writes: `y`, `argmax`, both `=`.
+/// - Shapes: `x`, `weight`, `bias` and their gradients those of [`Conv2d`], `y` and `argmax` those of [`MaxPool2d`].
+/// - Writes: `y`, `argmax`, `dweight`, `dbias`, all `=`.
 /// - Numerics: those of the three. Where two sums of a window are equal but for rounding, `argmax` may differ from
 ///   that of another order of summation.
 /// - Errors: a pooling of other images than the convolution gives.
-/// - Source: the chain of the three, fused so that nothing is written at full size.
+/// - Source: the chain of the three, fused so that nothing is written at full size, in either direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conv2dReluMaxPool2d {
     /// The convolution.
@@ -43,14 +44,27 @@ impl Conv2dReluMaxPool2d {
 
 impl Contract for Conv2dReluMaxPool2d {
     const NAME: &'static str = "conv2d_relu_max_pool2d";
-    const DIRECTIONS: &'static [Direction] = &[Direction::Fwd];
+    const DIRECTIONS: &'static [Direction] = &[Direction::Fwd, Direction::BwdWeight];
 
     fn signature(&self, direction: Direction) -> Vec<Arg> {
-        if direction != Direction::Fwd {
-            return vec![];
+        match direction {
+            Direction::Fwd => {
+                let inputs = Contract::signature(&self.conv, direction).into_iter().take(3);
+                inputs.chain(Contract::signature(&self.pool, direction).into_iter().skip(1)).collect()
+            }
+            Direction::BwdWeight => {
+                let pooled = |name| chain::spec(&self.pool, Direction::Fwd, name);
+                vec![
+                    Arg::read("x", chain::spec(&self.conv, direction, "x")),
+                    Arg::read("dy", pooled("y")),
+                    Arg::read("argmax", pooled("argmax")),
+                    Arg::read("y", pooled("y")),
+                    Arg::write("dweight", chain::spec(&self.conv, direction, "dweight")),
+                    Arg::write("dbias", chain::spec(&self.conv, Direction::BwdBias, "dbias")),
+                ]
+            }
+            _ => vec![],
         }
-        let inputs = Contract::signature(&self.conv, direction).into_iter().take(3);
-        inputs.chain(Contract::signature(&self.pool, direction).into_iter().skip(1)).collect()
     }
 
     fn compute<T: Real>(
@@ -59,12 +73,20 @@ impl Contract for Conv2dReluMaxPool2d {
         inputs: &[&Array<T>],
         outputs: &mut [&mut Array<T>],
     ) -> Result<(), Error> {
-        if direction != Direction::Fwd {
-            return Err(wrong_arguments(Self::NAME, direction));
+        match (direction, inputs) {
+            (Direction::Fwd, inputs) => {
+                let mut positive = chain::between(&self.conv, direction, "y");
+                Conv2dRelu { conv: self.conv.clone() }.compute(direction, inputs, &mut [&mut positive])?;
+                self.pool.compute(direction, &[&positive], outputs)
+            }
+            (Direction::BwdWeight, [x, dy, argmax, y]) => {
+                let pool = MaxPool2dRelu { pool: self.pool.clone() };
+                let mut whole = chain::between(&self.conv, direction, "dy");
+                pool.compute(Direction::BwdInput, &[dy, argmax, y], &mut [&mut whole])?;
+                Conv2dWeightBias { conv: self.conv.clone() }.compute(direction, &[x, &whole], outputs)
+            }
+            _ => Err(wrong_arguments(Self::NAME, direction)),
         }
-        let mut positive = chain::between(&self.conv, direction, "y");
-        Conv2dRelu { conv: self.conv.clone() }.compute(direction, inputs, &mut [&mut positive])?;
-        self.pool.compute(direction, &[&positive], outputs)
     }
 
     fn terms(&self, direction: Direction) -> usize {
@@ -76,8 +98,17 @@ impl Contract for Conv2dReluMaxPool2d {
     }
 
     fn flops(&self, direction: Direction) -> u64 {
-        let relu = chain::spec(&self.conv, direction, "y").len() as u64;
-        Contract::flops(&self.conv, direction) + relu + Contract::flops(&self.pool, direction)
+        match direction {
+            Direction::Fwd => {
+                let relu = chain::spec(&self.conv, direction, "y").len() as u64;
+                Contract::flops(&self.conv, direction) + relu + Contract::flops(&self.pool, direction)
+            }
+            _ => {
+                let pool = MaxPool2dRelu { pool: self.pool.clone() };
+                let gradients = Conv2dWeightBias { conv: self.conv.clone() };
+                Contract::flops(&pool, Direction::BwdInput) + Contract::flops(&gradients, direction)
+            }
+        }
     }
 
     fn domain(&self, arg: &str) -> Domain {
@@ -124,6 +155,17 @@ pub fn cases() -> Vec<Case> {
     add("asymmetric-vec4", [3, 4, 9, 14], 12, [w(2), w(3).stride(2).pad(1)], [halves; 2]);
     add("dilated-vec4", [2, 8, 11, 9], 8, [w(3).dilation(2).pad(1), w(2).dilation(3).pad(2)], [halves; 2]);
     add("pad-over-kernel", [2, 4, 3, 2], 8, [w(2).pad(5), w(3).stride(2).pad(7)], [halves; 2]);
+    // Channels in twos.
+    for (c_in, c_out, w_in, k_w) in [(2, 10, 8, 3), (6, 12, 17, 5), (10, 14, 7, 4), (6, 16, 5, 2)] {
+        let name = format!("pairs-{c_in}-{c_out}");
+        add(&name, [2, c_in, 5, w_in], c_out, [w(2).pad(1), w(k_w).pad(k_w / 2)], [halves; 2]);
+    }
+    // One channel in whole vec4s of pixels, wherever in a vec4 the kernel begins.
+    for pad in 0..=5 {
+        let name = format!("one-channel-pad-{pad}");
+        add(&name, [2, 1, 5, 12], 12 + 4 * pad, [w(3).pad(1), w(5).pad(pad)], [halves; 2]);
+    }
+    add("one-channel-narrow", [3, 1, 7, 4], 20, [w(4).stride(2).pad(2), w(3).pad(1)], [halves; 2]);
     // Other windows than halves.
     add("thirds", [2, 4, 9, 7], 8, [w(3).pad(1), w(1)], [w(3).stride(3), w(2).stride(2)]);
     add("overlapping", [2, 3, 8, 9], 5, [w(3).pad(1); 2], [w(3).stride(2).pad(1), w(4).stride(3).pad(2)]);
@@ -156,10 +198,14 @@ pub fn errors() -> Vec<ErrorCase> {
     ]
 }
 
-/// Any convolution that [`Conv2d`] draws, half of them in whole vec4s, with any pooling of up to 4 x 4, half of
+/// Any convolution that [`Conv2d`] draws, two in five each in whole vec4s and in strips, with any pooling of up to 4 x 4, half of
 /// them by halves.
 pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
-    let conv = if random.one_in(2) { chain::conv2d_in_vec4s(random) } else { conv2d::random(random) }?;
+    let conv = match random.below(5) {
+        0 | 1 => chain::conv2d_in_strips(random),
+        2 | 3 => chain::conv2d_in_vec4s(random),
+        _ => conv2d::random(random),
+    }?;
     let conv = conv.as_any().downcast_ref::<Conv2d>()?.clone();
     let halves = Window::new(2).stride(2);
     let [h, w] = if random.one_in(2) {
@@ -184,6 +230,23 @@ mod tests {
         let (mut y, mut argmax) = (Array::Real(vec![0.0; 2]), Array::Index(vec![0; 2]));
         op.run_f64(Direction::Fwd, &[&x, &weight, &bias], &mut [&mut y, &mut argmax])?;
         assert_eq!((y.real(), argmax.index()), (&[5.0, 0.0][..], &[5, 2][..]));
+        Ok(())
+    }
+
+    /// A kernel of two columns over the image 1 2 3 4 5; windows of two outputs each. The first hands 10 to its second
+    /// output, the second has nothing above 0.
+    #[test]
+    fn backward_by_hand() -> Result<(), Error> {
+        let op = fuse(
+            Conv2d::new([1, 1, 1, 5], 1, Window::new(1), Window::new(2))?,
+            Window::new(1),
+            Window::new(2).stride(2),
+        )?;
+        let [x, dy, y] = [vec![1.0, 2.0, 3.0, 4.0, 5.0], vec![10.0, 7.0], vec![3.0, 0.0]].map(Array::Real);
+        let argmax = Array::Index(vec![1, 2]);
+        let (mut dweight, mut dbias) = (Array::Real(vec![0.0; 2]), Array::Real(vec![0.0]));
+        op.run_f64(Direction::BwdWeight, &[&x, &dy, &argmax, &y], &mut [&mut dweight, &mut dbias])?;
+        assert_eq!((dweight.real(), dbias.real()), (&[20.0, 30.0][..], &[10.0][..]));
         Ok(())
     }
 }

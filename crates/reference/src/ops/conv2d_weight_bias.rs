@@ -93,8 +93,12 @@ pub fn errors() -> Vec<ErrorCase> {
     ]
 }
 
-/// Any convolution that [`Conv2d`] draws; one in three in whole vec4s.
+/// Any convolution that [`Conv2d`] draws; one in four in whole vec4s, one in four in strips.
 pub fn random(random: &mut Random) -> Option<Arc<dyn Operation>> {
-    let draw = if random.one_in(3) { chain::conv2d_in_vec4s } else { conv2d::random };
+    let draw = match random.below(4) {
+        0 => chain::conv2d_in_strips,
+        1 => chain::conv2d_in_vec4s,
+        _ => conv2d::random,
+    };
     chain::random(draw, random, |conv: &Conv2d| Some(Conv2dWeightBias { conv: conv.clone() }))
 }
