@@ -14,9 +14,12 @@ struct Params {
     c: u32,
     // 1 in training, 0 in inference.
     training: u32,
-    // Rows of a chunk; the last may have fewer.
+    // Rows of a chunk of the gradients; the last may have fewer.
     chunk_rows: u32,
     chunks: u32,
+    // Those of the statistics.
+    moment_rows: u32,
+    moment_chunks: u32,
     eps: f32,
     momentum: f32,
 }

@@ -15,9 +15,12 @@ struct Params {
     c: u32,
     // 1 in training, 0 in inference.
     training: u32,
-    // Rows of a chunk; the last may have fewer.
+    // Rows of a chunk of the gradients; the last may have fewer.
     chunk_rows: u32,
     chunks: u32,
+    // Those of the statistics.
+    moment_rows: u32,
+    moment_chunks: u32,
     eps: f32,
     momentum: f32,
 }
@@ -48,13 +51,13 @@ fn statistics(
     }
     let quads = params.c / 4u;
     let i = group_index(group, groups) * WORKGROUP + lane;
-    if i >= params.chunks * quads {
+    if i >= params.moment_chunks * quads {
         return;
     }
     let chunk = i / quads;
     let q = i - chunk * quads;
-    let first = chunk * params.chunk_rows;
-    let end = min(first + params.chunk_rows, params.rows);
+    let first = chunk * params.moment_rows;
+    let end = min(first + params.moment_rows, params.rows);
     var all = Moments4(0.0, vec4<f32>(), vec4<f32>());
     var at = first * quads + q;
     var row = first;
@@ -89,8 +92,8 @@ fn merge(
         return;
     }
     var batch = Moments4(0.0, vec4<f32>(), vec4<f32>());
-    for (var chunk = 0u; chunk < params.chunks; chunk++) {
-        let count = min(params.chunk_rows, params.rows - chunk * params.chunk_rows);
+    for (var chunk = 0u; chunk < params.moment_chunks; chunk++) {
+        let count = min(params.moment_rows, params.rows - chunk * params.moment_rows);
         let at = chunk * 2u * quads + q;
         batch = merge_moments4(batch, Moments4(f32(count), chunk_moments[at], chunk_moments[at + quads]));
     }

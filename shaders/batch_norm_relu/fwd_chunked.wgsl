@@ -4,7 +4,8 @@
 // channel, reads it once, four rows at a time, and merges mean and M2 as it goes; lanes are
 // neighbouring channels. A second stage merges the chunks in order. In the third an invocation
 // normalises ROWS elements of one channel, a whole grid apart, so that it takes the remainder and
-// loads the channel's constants once. How many chunks there are depends on the shape only.
+// loads the channel's constants once. A chunk has 32 rows, as a tile of a convolution has, unless there
+// are more than a million.
 // ReLU is applied to what is about to be written.
 // Writes: mean, rstd, y =; running_mean, running_var changed in place, in training only.
 // Dispatch: statistics: ceil(chunks * c / WORKGROUP) workgroups, an invocation owns one channel of
@@ -19,9 +20,12 @@ struct Params {
     c: u32,
     // 1 in training, 0 in inference.
     training: u32,
-    // Rows of a chunk; the last may have fewer.
+    // Rows of a chunk of the gradients; the last may have fewer.
     chunk_rows: u32,
     chunks: u32,
+    // Those of the statistics.
+    moment_rows: u32,
+    moment_chunks: u32,
     eps: f32,
     momentum: f32,
 }
@@ -51,13 +55,13 @@ fn statistics(
         return;
     }
     let i = group_index(group, groups) * WORKGROUP + lane;
-    if i >= params.chunks * params.c {
+    if i >= params.moment_chunks * params.c {
         return;
     }
     let chunk = i / params.c;
     let channel = i - chunk * params.c;
-    let first = chunk * params.chunk_rows;
-    let end = min(first + params.chunk_rows, params.rows);
+    let first = chunk * params.moment_rows;
+    let end = min(first + params.moment_rows, params.rows);
     var all = Moments(0.0, 0.0, 0.0);
     var at = first * params.c + channel;
     var row = first;
@@ -91,8 +95,8 @@ fn merge(
         return;
     }
     var batch = Moments(0.0, 0.0, 0.0);
-    for (var chunk = 0u; chunk < params.chunks; chunk++) {
-        let count = min(params.chunk_rows, params.rows - chunk * params.chunk_rows);
+    for (var chunk = 0u; chunk < params.moment_chunks; chunk++) {
+        let count = min(params.moment_rows, params.rows - chunk * params.moment_rows);
         let at = chunk * 2u * params.c + channel;
         batch = merge_moments(batch, Moments(f32(count), chunk_moments[at], chunk_moments[at + params.c]));
     }

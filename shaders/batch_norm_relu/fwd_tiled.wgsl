@@ -1,16 +1,16 @@
 // batch_norm_relu.fwd.tiled: y = max(0, (x - mean) * rstd * weight + bias), rstd = 1/sqrt(var + eps)
 //
-// Idea versus vec4: a whole workgroup takes a chunk of LANES * 4 channels. Its invocations stand in
-// WORKGROUP / LANES rows of LANES, walk the chunk that many rows apart and merge what they found as
-// a tree in workgroup memory; so do those that merge the chunks. A chain of a few steps instead of
-// a chunk's length, at the price of barriers. Accepts channels that are a multiple of 4.
+// Idea versus vec4: a whole workgroup merges the chunks of LANES * 4 channels. Its invocations stand in
+// WORKGROUP / LANES rows of LANES, walk the chunks that many apart and merge what they found as a tree
+// in workgroup memory: a chain of a few steps instead of one for each chunk, at the price of barriers.
+// Accepts channels that are a multiple of 4.
 // ReLU is applied to what is about to be written.
 // Writes: mean, rstd, y =; running_mean, running_var changed in place, in training only.
-// Dispatch: statistics: chunks * ceil(c / 4 / LANES) workgroups (in inference one, which returns at
-// once); merge: ceil(c / 4 / LANES) workgroups; normalise: ceil(ceil(rows / ROWS) * c / 4 /
-// WORKGROUP) workgroups.
-// Shared memory: 36 * WORKGROUP bytes. Barriers: log2(WORKGROUP / LANES) in each of the first two
-// stages, one before each level of the tree.
+// Dispatch: statistics: ceil(chunks * c / 4 / WORKGROUP) workgroups, an invocation owns four
+// neighbouring channels of one chunk (in inference one workgroup, which returns at once); merge:
+// ceil(c / 4 / LANES) workgroups; normalise: ceil(ceil(rows / ROWS) * c / 4 / WORKGROUP) workgroups.
+// Shared memory: 36 * WORKGROUP bytes. Barriers: log2(WORKGROUP / LANES) in merge, one before each
+// level of the tree.
 
 struct Params {
     // Values per channel, n * h * w: the rows of x seen as a matrix of c columns.
@@ -18,9 +18,12 @@ struct Params {
     c: u32,
     // 1 in training, 0 in inference.
     training: u32,
-    // Rows of a chunk; the last may have fewer.
+    // Rows of a chunk of the gradients; the last may have fewer.
     chunk_rows: u32,
     chunks: u32,
+    // Those of the statistics.
+    moment_rows: u32,
+    moment_chunks: u32,
     eps: f32,
     momentum: f32,
 }
@@ -41,6 +44,41 @@ override LANES: u32 = 8;
 @group(0) @binding(8) var<storage, read_write> rstd: array<vec4<f32>>;
 // [chunk][mean, M2][c / 4]
 @group(0) @binding(9) var<storage, read_write> chunk_moments: array<vec4<f32>>;
+
+@compute @workgroup_size(WORKGROUP)
+fn statistics(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    if params.training == 0u {
+        return;
+    }
+    let quads = params.c / 4u;
+    let i = group_index(group, groups) * WORKGROUP + lane;
+    if i >= params.moment_chunks * quads {
+        return;
+    }
+    let chunk = i / quads;
+    let q = i - chunk * quads;
+    let first = chunk * params.moment_rows;
+    let end = min(first + params.moment_rows, params.rows);
+    var all = Moments4(0.0, vec4<f32>(), vec4<f32>());
+    var at = first * quads + q;
+    var row = first;
+    for (; row + 4u <= end; row += 4u) {
+        let four = moments_of_four4(x[at], x[at + quads], x[at + 2u * quads], x[at + 3u * quads]);
+        all = merge_moments4(all, four);
+        at += 4u * quads;
+    }
+    for (; row < end; row++) {
+        all = merge_moments4(all, Moments4(1.0, x[at], vec4<f32>()));
+        at += quads;
+    }
+    let to = chunk * 2u * quads + q;
+    chunk_moments[to] = all.mean;
+    chunk_moments[to + quads] = all.m2;
+}
 
 var<workgroup> counts: array<f32, WORKGROUP>;
 var<workgroup> means: array<vec4<f32>, WORKGROUP>;
@@ -66,48 +104,6 @@ fn merge_rows(lane: u32, mine: Moments4) -> Moments4 {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn statistics(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    if params.training == 0u {
-        return;
-    }
-    let quads = params.c / 4u;
-    let blocks = (quads + LANES - 1u) / LANES;
-    let i = group_index(group, groups);
-    let chunk = i / blocks;
-    if chunk >= params.chunks {
-        return;
-    }
-    let q = (i - chunk * blocks) * LANES + lane % LANES;
-    let step = WORKGROUP / LANES;
-    let end = min((chunk + 1u) * params.chunk_rows, params.rows);
-    var mine = Moments4(0.0, vec4<f32>(), vec4<f32>());
-    if q < quads {
-        var row = chunk * params.chunk_rows + lane / LANES;
-        var at = row * quads + q;
-        let hop = step * quads;
-        for (; row + 3u * step < end; row += 4u * step) {
-            let four = moments_of_four4(x[at], x[at + hop], x[at + 2u * hop], x[at + 3u * hop]);
-            mine = merge_moments4(mine, four);
-            at += 4u * hop;
-        }
-        for (; row < end; row += step) {
-            mine = merge_moments4(mine, Moments4(1.0, x[at], vec4<f32>()));
-            at += hop;
-        }
-    }
-    let all = merge_rows(lane, mine);
-    if lane < LANES && q < quads {
-        let to = chunk * 2u * quads + q;
-        chunk_moments[to] = all.mean;
-        chunk_moments[to + quads] = all.m2;
-    }
-}
-
-@compute @workgroup_size(WORKGROUP)
 fn merge(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
@@ -124,8 +120,8 @@ fn merge(
     }
     var mine = Moments4(0.0, vec4<f32>(), vec4<f32>());
     if q < quads {
-        for (var chunk = lane / LANES; chunk < params.chunks; chunk += WORKGROUP / LANES) {
-            let count = min(params.chunk_rows, params.rows - chunk * params.chunk_rows);
+        for (var chunk = lane / LANES; chunk < params.moment_chunks; chunk += WORKGROUP / LANES) {
+            let count = min(params.moment_rows, params.rows - chunk * params.moment_rows);
             let at = chunk * 2u * quads + q;
             mine = merge_moments4(mine, Moments4(f32(count), chunk_moments[at], chunk_moments[at + quads]));
         }

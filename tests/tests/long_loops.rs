@@ -18,6 +18,18 @@ fn norm(rows: usize) -> BatchNorm {
     BatchNorm::new(TensorSpec::plain([rows, 4]), BatchNormMode::Training, 1e-5, 0.1).expect("an operation")
 }
 
+/// Chunks of 32 rows would be more than an invocation merges: they grow instead, and every row but `naive` goes on.
+#[test]
+fn statistics_of_millions_of_values_are_merged_to_the_end() {
+    let mut outcomes = Outcomes::default();
+    let op = Arc::new(norm((1 << 20) + 33));
+    outcomes.check(gpu(), &Case { name: "millions".to_owned(), op }, Data::Reals, 1);
+    for row in ["chunked", "vec4", "tiled"].map(|algorithm| format!("batch_norm.fwd.{algorithm}")) {
+        assert!(outcomes.launches.contains_key(&*row), "{row} refuses it");
+    }
+    expect_none(&outcomes.failures, |_| "this test".to_owned());
+}
+
 /// A naive row, a problem that it takes, and one that it does not.
 type Pair = (&'static str, Arc<dyn Operation>, Arc<dyn Operation>);
 

@@ -6,7 +6,7 @@
 
 use crate::{Element, Error, Gpu, Row, Storage, Tensor, layout};
 use reference::cases::Case;
-use reference::ops::{Conv2dRelu, Conv2dReluMaxPool2d};
+use reference::ops::{BatchNormRelu, BatchNormReluAvgPool2d, Conv2dMoments, Conv2dRelu, Conv2dReluMaxPool2d};
 use reference::philox::philox4x32;
 use reference::tolerance::Tolerance;
 use reference::{Access, Arg, Array, DType, Direction, Domain, Layout, Operation, TensorSpec};
@@ -347,6 +347,7 @@ impl Problem {
 
 /// What the reference makes of these arguments. Where a fused operation compares numbers that the chain it stands for
 /// would have stored, it is run as that chain: of two numbers that are equal once they are stored the first is the larger.
+/// So it is where it looks at the spread of such numbers, or adds up many.
 fn run(
     op: &dyn Operation,
     direction: Direction,
@@ -354,6 +355,29 @@ fn run(
     outputs: &mut [&mut Array<f32>],
     storage: Storage,
 ) -> Result<(), reference::Error> {
+    if let (Some(op), [y, moments]) = (op.as_any().downcast_ref::<Conv2dMoments>(), &mut *outputs) {
+        op.sums(inputs, y)?;
+        storage.element("y").round_all(y);
+        op.moments_of(y, moments);
+        return Ok(());
+    }
+    if let Some(BatchNormReluAvgPool2d { norm, pool }) = op.as_any().downcast_ref() {
+        let relu = BatchNormRelu { norm: norm.clone() };
+        let mut between = Array::zeros(&norm.spec);
+        return match (direction, inputs, outputs) {
+            (Direction::Fwd, inputs, [running_mean, running_var, y, mean, rstd]) => {
+                relu.run(direction, inputs, &mut [running_mean, running_var, &mut between, mean, rstd])?;
+                storage.element("y").round_all(&mut between);
+                pool.run(direction, &[&between], &mut [y])
+            }
+            (_, [x, weight, bias, dy, rest @ ..], outputs) => {
+                pool.run(Direction::BwdInput, &[dy], &mut [&mut between])?;
+                storage.element("dy").round_all(&mut between);
+                relu.run(direction, &[&[*x, *weight, *bias, &between], rest].concat(), outputs)
+            }
+            (_, inputs, outputs) => op.run(direction, inputs, outputs),
+        };
+    }
     let (Some(Conv2dReluMaxPool2d { conv, pool }), Direction::Fwd) = (op.as_any().downcast_ref(), direction) else {
         return op.run(direction, inputs, outputs);
     };
@@ -452,6 +476,20 @@ pub async fn check_problem(
                 Element::F16 if tolerance != Tolerance::EXACT => tolerance.and_rounded_to_f16(),
                 _ => tolerance,
             };
+            let tolerance = match (arg.name, values.get("y")) {
+                ("moments", Some((_, y))) => {
+                    let stored = match row.storage().element("y") {
+                        Element::F16 => tolerance.and_rounded_to_f16(),
+                        Element::F32 => tolerance,
+                    };
+                    stored.of_moments(Conv2dMoments::PIXELS, largest(y), largest(expected))
+                }
+                // Gradients of numbers that were stored in between.
+                (_, _) if op.as_any().is::<BatchNormReluAvgPool2d>() && row.storage() == Storage::F16 => {
+                    values.get("dy").map_or(tolerance, |(dy, _)| tolerance.and_made_of_f16(largest(dy)))
+                }
+                _ => tolerance,
+            };
             match compare(arg, &host, expected, tolerance, unwritten) {
                 Ok(agreed) => agreement = agreement.and(agreed),
                 Err(fault) => return Ok(Err(fault)),
@@ -515,6 +553,12 @@ impl Fenced {
             }
         }
     }
+}
+
+/// The largest magnitude of finite numbers.
+fn largest(values: &Array<f32>) -> f64 {
+    let finite = values.real().iter().filter(|value| value.is_finite());
+    finite.fold(0.0, |largest, value| largest.max(f64::from(value.abs())))
 }
 
 /// Compares element by element; the largest differences if all are within the tolerance.

@@ -33,6 +33,21 @@ impl Tolerance {
         Self { atol: self.atol + smallest, rtol: self.rtol + unit }
     }
 
+    /// The bound for an element that is made of others of magnitude up to `value`, which are stored as f16 in between: some
+    /// may be rounded to the other side, and count a few times.
+    pub fn and_made_of_f16(self, value: f64) -> Self {
+        Self { atol: self.atol + 4.0 * 2.0_f64.powi(-10) * value, rtol: self.rtol }
+    }
+
+    /// The bound for mean and sum of squared distances of `count` such elements of magnitude up to `value`, if no such sum
+    /// is more than `sum`. An element that is off by `d` moves the square of its distance by `d` times twice the distance, and
+    /// the distances are `sqrt(count * sum)` together at most.
+    pub fn of_moments(self, count: usize, value: f64, sum: f64) -> Self {
+        let off = self.atol + self.rtol * value;
+        let count = count as f64;
+        Self { atol: off + 2.0 * off * (count * sum).sqrt() + count * off * off, rtol: 32.0 * f64::from(f32::EPSILON) }
+    }
+
     /// Whether `got` is acceptable. NaN never is, unless both are; an infinity must be matched.
     pub fn accepts(&self, got: f64, expected: f64) -> bool {
         if got.is_nan() || expected.is_nan() {
@@ -66,6 +81,23 @@ mod tests {
         let [step, smallest] = [-10, -24].map(|exponent| 2.0_f64.powi(exponent));
         assert!(bound.accepts(1.0 + step, 1.0) && !bound.accepts(1.0 + 2.0 * step, 1.0));
         assert!(bound.accepts(smallest, 0.0) && !bound.accepts(2.0 * smallest, 0.0));
+    }
+
+    #[test]
+    fn moments_may_be_off_as_far_as_their_elements() {
+        // Of 0, 1, 2, ...: every element is off by 1e-3 to that side which moves the sum most.
+        let (count, off) = (32, 1e-3);
+        let moments = |elements: &[f64]| {
+            let mean = elements.iter().sum::<f64>() / count as f64;
+            (mean, elements.iter().map(|element| (element - mean).powi(2)).sum::<f64>())
+        };
+        let exact: Vec<f64> = (0..count).map(f64::from).collect();
+        let moved: Vec<f64> = exact.iter().map(|element| element + off * (element - 15.5).signum()).collect();
+        let ((_, expected), (_, got)) = (moments(&exact), moments(&moved));
+        let bound = Tolerance { atol: off, rtol: 0.0 }.of_moments(32, 31.0, expected);
+        assert!(bound.accepts(got, expected) && !bound.accepts(expected + 2.0 * (got - expected), expected));
+        // A missing element is more than that.
+        assert!(!bound.accepts(moments(&exact[..31]).1, expected));
     }
 
     #[test]

@@ -489,10 +489,10 @@ fn affordable(gpu: &Gpu, row: &dyn Row, layer: Case, named: bool) -> anyhow::Res
     if gpu.class() == Class::Hardware || layer.op.flops(direction) <= WORK {
         return Ok(layer);
     }
-    let one = layers::with_batch(&layer.name, 1)?.0;
-    let most = (WORK / one.flops(direction).max(1)).max(1) as usize;
+    let two = layers::with_batch(&layer.name, 2)?.0;
+    let most = (2 * WORK / two.flops(direction).max(1)).max(2) as usize;
     // Powers of two, which are easier to compare.
-    let images = (1 << most.ilog2()).max(ROWS.div_ceil(rows(&*one)));
+    let images = (1 << most.ilog2()).max((2 * ROWS).div_ceil(rows(&*two)));
     let (op, batch) = layers::with_batch(&layer.name, images)?;
     if images < batch && row.accepts(&*op).is_ok() {
         return Ok(Case { name: format!("{} with {images} of its {batch} images", layer.name), op });

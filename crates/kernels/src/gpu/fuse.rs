@@ -12,9 +12,9 @@ use super::plan::Node;
 use crate::kernel::{Row, Summation};
 use crate::memory::Tensor;
 use reference::ops::{
-    BatchNorm, BatchNormRelu, Conv2d, Conv2dRelu, Conv2dReluMaxPool2d, Conv2dWeightBias, Dense, DenseRelu,
-    DenseSoftmaxCrossEntropy, DenseWeightBias, MaxPool2d, MaxPool2dRelu, Relu, SoftmaxCrossEntropy,
-    SoftmaxCrossEntropyWithGradient,
+    AvgPool2d, BatchNorm, BatchNormMode, BatchNormOfMoments, BatchNormRelu, BatchNormReluAvgPool2d, Conv2d,
+    Conv2dMoments, Conv2dRelu, Conv2dReluMaxPool2d, Conv2dWeightBias, Dense, DenseRelu, DenseSoftmaxCrossEntropy,
+    DenseWeightBias, MaxPool2d, MaxPool2dRelu, Relu, SoftmaxCrossEntropy, SoftmaxCrossEntropyWithGradient,
 };
 use reference::{Access, Direction, Operation};
 use std::any::Any;
@@ -26,12 +26,17 @@ pub(super) fn fuse(gpu: &Gpu, nodes: Vec<Node>) -> Vec<Node> {
     // The backward pass first: it lets go of the activations that the forward pass can then keep to itself.
     let rules = [
         Graph::max_pool2d_relu_backward,
+        Graph::batch_norm_relu_avg_pool2d_backward,
+        Graph::batch_norm_relu_backward,
         Graph::conv2d_relu_max_pool2d,
+        Graph::batch_norm_relu_avg_pool2d,
+        Graph::conv2d_moments,
         Graph::conv2d_relu,
         Graph::dense_relu,
         Graph::batch_norm_relu,
         Graph::dense_weight_bias,
         Graph::conv2d_weight_bias,
+        Graph::conv2d_relu_max_pool2d_backward,
         Graph::dense_softmax_cross_entropy,
         Graph::softmax_cross_entropy_with_gradient,
         Graph::split_sum,
@@ -100,6 +105,15 @@ impl Graph<'_> {
         }
     }
 
+    /// Whether nothing between two nodes changes a tensor.
+    fn is_kept(&self, tensor: &Tensor, from: usize, to: usize) -> bool {
+        let changes = |node: &Node| {
+            let mut pairs = node.signature().into_iter().zip(&node.args);
+            pairs.any(|(arg, other)| arg.access != Access::Read && other.is(tensor))
+        };
+        !(from + 1..to).filter_map(|index| self.nodes[index].as_ref()).any(changes)
+    }
+
     /// The row that this launch would run.
     fn row(&self, index: usize) -> Option<&'static dyn Row> {
         let node = self.nodes.get(index)?.as_ref()?;
@@ -164,6 +178,65 @@ impl Graph<'_> {
         self.later(&[pool], relu, self.launch(pool, op, Direction::BwdInput, &args)?)
     }
 
+    /// relu backward, batch_norm backward (both directions): those of batch_norm_relu, which work out again what was
+    /// clipped instead of reading it.
+    fn batch_norm_relu_backward(&self, relu: usize) -> Option<Merge> {
+        self.behind_batch_norm(relu, None, |norm| Some(BatchNormRelu { norm: norm.clone() }))
+    }
+
+    /// avg_pool2d backward, relu backward, batch_norm backward (both directions): those of batch_norm_relu_avg_pool2d, which
+    /// read the gradient where it is small.
+    fn batch_norm_relu_avg_pool2d_backward(&self, pool: usize) -> Option<Merge> {
+        let (pooling, _) = self.node::<AvgPool2d>(pool, Direction::BwdInput)?;
+        let relu = self.only_reader(pool, "dx")?;
+        self.behind_batch_norm(relu, Some(pool), |norm| BatchNormReluAvgPool2d::new(norm.clone(), pooling.clone()).ok())
+    }
+
+    /// The gradients of a normalisation, of a ReLU behind it and perhaps of what stands behind that become those of an
+    /// operation that is all of them.
+    fn behind_batch_norm<O: Operation + Clone>(
+        &self,
+        relu: usize,
+        pool: Option<usize>,
+        fuse: impl Fn(&BatchNorm) -> Option<O>,
+    ) -> Option<Merge> {
+        let (_, upper) = self.node::<Relu>(relu, Direction::BwdInput)?;
+        let (activation, passed) = (upper.arg("y")?, upper.arg("dx")?);
+        let [_, weights, inputs] = self.uses(passed)[..] else { return None };
+        let (op, first) = self.node::<BatchNorm>(weights, Direction::BwdWeight)?;
+        let (_, second) = self.node::<BatchNorm>(inputs, Direction::BwdInput)?;
+        let mean = first.arg("mean")?;
+        let norm =
+            self.uses(mean).into_iter().find(|&index| self.node::<BatchNorm>(index, Direction::Fwd).is_some())?;
+        let (_, forward) = self.node::<BatchNorm>(norm, Direction::Fwd)?;
+        let normal = forward.arg("y")?;
+        let clip = self.uses(normal).into_iter().find(|&index| {
+            let relu = self.node::<Relu>(index, Direction::Fwd);
+            relu.is_some_and(|(_, node)| node.arg("y").is_some_and(|y| y.is(activation)))
+        })?;
+        let same = |node: &Node, name| forward.arg(name).zip(node.arg(name)).is_some_and(|(one, other)| one.is(other));
+        let alike = ["x", "mean", "rstd"].into_iter().all(|name| same(first, name) && same(second, name));
+        let reads = ["x", "weight", "bias", "mean", "rstd"].map(|name| (name, forward.arg(name)));
+        let kept = reads.iter().all(|(_, arg)| arg.is_some_and(|arg| self.is_kept(arg, norm, inputs)));
+        let kept = kept && self.is_kept(normal, norm, clip) && self.is_kept(activation, clip, relu);
+        let top = pool.unwrap_or(relu);
+        let dy = self.nodes.get(top)?.as_ref()?.arg("dy")?;
+        let fits = alike && same(second, "weight") && kept && self.is_kept(dy, top, inputs);
+        // `naive` multiplies in another order than the kernels that are to find its signs.
+        if !fits || !self.is_private(passed) || is_naive(self.row(norm)?) {
+            return None;
+        }
+        let op = fuse(op)?;
+        let launch = |index: usize, like: &Node, direction| {
+            let gradients = ["dweight", "dbias", "dx"].map(|name| (name, like.arg(name)));
+            let args: Vec<_> = reads.into_iter().chain(gradients).chain([("dy", Some(dy))]).collect();
+            self.launch(index, op.clone(), direction, &args)
+        };
+        let node = launch(weights, first, Direction::BwdWeight)?;
+        let placed = vec![(weights, node), (inputs, launch(inputs, second, Direction::BwdInput)?)];
+        Some(Merge { gone: pool.into_iter().chain([relu]).collect(), placed })
+    }
+
     /// conv2d, relu, max_pool2d: conv2d_relu_max_pool2d.
     fn conv2d_relu_max_pool2d(&self, conv: usize) -> Option<Merge> {
         let (op, first) = self.node::<Conv2d>(conv, Direction::Fwd)?;
@@ -182,6 +255,44 @@ impl Graph<'_> {
         self.later(&[conv, relu], pool, self.launch(conv, op, Direction::Fwd, &args)?)
     }
 
+    /// conv2d, perhaps relu, batch_norm in training, perhaps relu: conv2d_moments, batch_norm_of_moments. What is normalised
+    /// is still written, for the backward pass, but not read for its statistics.
+    fn conv2d_moments(&self, conv: usize) -> Option<Merge> {
+        let (op, first) = self.node::<Conv2d>(conv, Direction::Fwd)?;
+        let relu = self.only_reader(conv, "y").filter(|&next| self.node::<Relu>(next, Direction::Fwd).is_some());
+        let into = relu.unwrap_or(conv);
+        let y = self.nodes.get(into)?.as_ref()?.arg("y")?;
+        let norm = self.uses(y).into_iter().find(|&index| index > into)?;
+        let (norming, second) = self.node::<BatchNorm>(norm, Direction::Fwd)?;
+        if norming.mode != BatchNormMode::Training || !second.arg("x")?.is(y) {
+            return None;
+        }
+        // Its ReLU must not be late for those who want the statistics.
+        let clipped = self.only_reader(norm, "y").filter(|&next| {
+            let apart = (norm + 1..next).any(|between| self.nodes[between].is_some());
+            self.node::<Relu>(next, Direction::Fwd).is_some() && !apart
+        });
+        let normal = self.nodes.get(clipped.unwrap_or(norm))?.as_ref()?.arg("y");
+
+        let sums = Conv2dMoments { conv: op.clone(), relu: relu.is_some() };
+        let moments = self.gpu.empty_named(&sums.moments(), &|| "moments".to_owned()).ok()?;
+        let args = ["x", "weight", "bias"].map(|name| (name, first.arg(name)));
+        let args: Vec<_> = args.into_iter().chain([("y", Some(y)), ("moments", Some(&moments))]).collect();
+        let node = self.launch(conv, sums, Direction::Fwd, &args)?;
+        let op = BatchNormOfMoments { norm: norming.clone(), relu: clipped.is_some() };
+        let kept = ["x", "weight", "bias", "running_mean", "running_var", "mean", "rstd"];
+        let kept = kept.map(|name| (name, second.arg(name)));
+        let args: Vec<_> = kept.into_iter().chain([("moments", Some(&moments)), ("y", normal)]).collect();
+        let then = self.launch(norm, op, Direction::Fwd, &args)?;
+        let mut merge = match relu {
+            Some(relu) => self.later(&[conv], relu, node)?,
+            None => Merge::new(Vec::new(), conv, node),
+        };
+        merge.gone.extend(clipped.map(|_| norm));
+        merge.placed.push((clipped.unwrap_or(norm), then));
+        Some(merge)
+    }
+
     /// conv2d, relu: conv2d_relu.
     fn conv2d_relu(&self, conv: usize) -> Option<Merge> {
         let (op, _) = self.node::<Conv2d>(conv, Direction::Fwd)?;
@@ -192,6 +303,23 @@ impl Graph<'_> {
     fn dense_relu(&self, dense: usize) -> Option<Merge> {
         let (op, _) = self.node::<Dense>(dense, Direction::Fwd)?;
         self.behind_relu(dense, DenseRelu { dense: op.clone() })
+    }
+
+    /// batch_norm, relu, avg_pool2d: batch_norm_relu_avg_pool2d, which writes what is pooled alone.
+    fn batch_norm_relu_avg_pool2d(&self, norm: usize) -> Option<Merge> {
+        let (op, first) = self.node::<BatchNorm>(norm, Direction::Fwd)?;
+        let relu = self.only_reader(norm, "y")?;
+        self.node::<Relu>(relu, Direction::Fwd)?;
+        let pool = self.only_reader(relu, "y")?;
+        let (pooling, last) = self.node::<AvgPool2d>(pool, Direction::Fwd)?;
+        let op = BatchNormReluAvgPool2d::new(op.clone(), pooling.clone()).ok()?;
+        let kept = ["x", "weight", "bias", "running_mean", "running_var", "mean", "rstd"];
+        let kept = kept.map(|name| (name, first.arg(name)));
+        let args: Vec<_> = kept.into_iter().chain([("y", last.arg("y"))]).collect();
+        let node = self.launch(norm, op, Direction::Fwd, &args)?;
+        // The statistics that it leaves besides must not be late for anybody.
+        let next = (norm + 1..pool).all(|between| between == relu || self.nodes[between].is_none());
+        next.then(|| Merge::new(vec![norm, relu], pool, node))
     }
 
     /// batch_norm, relu: batch_norm_relu. The statistics that it leaves besides must not be late for anybody.
@@ -232,6 +360,24 @@ impl Graph<'_> {
             self.node::<Conv2d>(index, Direction::BwdBias).is_some() && same()
         };
         self.weight_bias(weight, bias, Conv2dWeightBias { conv: op.clone() })
+    }
+
+    /// max_pool2d_relu backward, of which only the gradients of the convolution's weights and bias are wanted: the first of
+    /// a network, whose input needs none. Its kernels look the gradient up where they need it.
+    fn conv2d_relu_max_pool2d_backward(&self, pool: usize) -> Option<Merge> {
+        let (pooling, first) = self.node::<MaxPool2dRelu>(pool, Direction::BwdInput)?;
+        let weight = self.only_reader(pool, "dx")?;
+        let (Conv2dWeightBias { conv }, last) = self.node(weight, Direction::BwdWeight)?;
+        let op = Conv2dReluMaxPool2d::new(conv.clone(), pooling.pool.clone()).ok()?;
+        let args = [
+            ("x", last.arg("x")),
+            ("dy", first.arg("dy")),
+            ("argmax", first.arg("argmax")),
+            ("y", first.arg("y")),
+            ("dweight", last.arg("dweight")),
+            ("dbias", last.arg("dbias")),
+        ];
+        self.later(&[pool], weight, self.launch(weight, op, Direction::BwdWeight, &args)?)
     }
 
     /// Two gradients that read the same `dy` become those of `op`; `is_bias` knows a launch that gives the second.

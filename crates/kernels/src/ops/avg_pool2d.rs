@@ -46,23 +46,28 @@ fn bytes(op: &AvgPool2d) -> Vec<u8> {
         pad_w: w.window.pad as u32,
         dilation_h: h.window.dilation as u32,
         dilation_w: w.window.dilation as u32,
-        scale: (1.0 / (h.window.kernel * w.window.kernel) as f64) as f32,
+        scale: scale(op),
         cells_h: cells(h) as u32,
         cells_w: cells(w) as u32,
     };
     params.bytes()
 }
 
+/// 1 / (k_h*k_w)
+pub(super) fn scale(op: &AvgPool2d) -> f32 {
+    (1.0 / (op.h.window.kernel * op.w.window.kernel) as f64) as f32
+}
+
 /// Cells of one stride that cover an axis from its first padding to its last element.
-fn cells(axis: &Axis) -> usize {
+pub(super) fn cells(axis: &Axis) -> usize {
     (axis.size_in + axis.window.pad).div_ceil(axis.window.stride)
 }
 
-fn per_output(op: &AvgPool2d, o: &Overrides) -> Grid {
+pub(super) fn per_output(op: &AvgPool2d, o: &Overrides) -> Grid {
     Grid::threads(op.n * op.h.size_out * op.w.size_out * op.c, o.get("WORKGROUP"))
 }
 
-fn per_output_vec4(op: &AvgPool2d, o: &Overrides) -> Grid {
+pub(super) fn per_output_vec4(op: &AvgPool2d, o: &Overrides) -> Grid {
     Grid::threads(op.n * op.h.size_out * op.w.size_out * (op.c / 4), o.get("WORKGROUP"))
 }
 
@@ -74,11 +79,11 @@ fn per_input_vec4(op: &AvgPool2d, o: &Overrides) -> Grid {
     Grid::threads(op.n * op.h.size_in * op.w.size_in * (op.c / 4), o.get("WORKGROUP"))
 }
 
-fn per_cell(op: &AvgPool2d, o: &Overrides) -> Grid {
+pub(super) fn per_cell(op: &AvgPool2d, o: &Overrides) -> Grid {
     Grid::threads(op.n * cells(&op.h) * cells(&op.w) * op.c, o.get("WORKGROUP"))
 }
 
-fn per_cell_vec4(op: &AvgPool2d, o: &Overrides) -> Grid {
+pub(super) fn per_cell_vec4(op: &AvgPool2d, o: &Overrides) -> Grid {
     Grid::threads(op.n * cells(&op.h) * cells(&op.w) * (op.c / 4), o.get("WORKGROUP"))
 }
 
@@ -90,7 +95,7 @@ fn undilated(op: &AvgPool2d) -> Result<(), &'static str> {
     if (op.h.window.dilation, op.w.window.dilation) == (1, 1) { Ok(()) } else { Err("its windows are dilated") }
 }
 
-fn disjoint(op: &AvgPool2d) -> Result<(), &'static str> {
+pub(super) fn disjoint(op: &AvgPool2d) -> Result<(), &'static str> {
     let apart = |axis: &Axis| axis.window.stride >= axis.window.kernel;
     if apart(&op.h) && apart(&op.w) { undilated(op) } else { Err("its windows overlap") }
 }

@@ -13,6 +13,8 @@ params! {
         training: u32,
         chunk_rows: u32,
         chunks: u32,
+        moment_rows: u32,
+        moment_chunks: u32,
         eps: f32,
         momentum: f32,
     }
@@ -26,19 +28,34 @@ pub(super) const MOMENTS: crate::Source = shader!("shared/moments.wgsl");
 const MIN_CHUNK_ROWS: usize = 64;
 const MAX_CHUNKS: usize = 128;
 
+/// Rows of a chunk of the statistics: so many that a tile of a convolution is one, whose lanes can then leave its mean and
+/// M2 behind.
+const MOMENT_ROWS: usize = 32;
+
+/// The most chunks that are merged one after the other; beyond, chunks grow.
+const MAX_MOMENT_CHUNKS: usize = 1 << 15;
+
 /// Sums over chunks of rows, merged in their order.
 pub(super) const CHUNKS: Summation = Summation::Rule("by chunks of rows, the chunks in order");
 
-fn training(op: &BatchNorm) -> bool {
+pub(super) fn training(op: &BatchNorm) -> bool {
     op.mode == BatchNormMode::Training
 }
 
-fn chunk_rows(op: &BatchNorm) -> usize {
+pub(super) fn chunk_rows(op: &BatchNorm) -> usize {
     op.rows().div_ceil(MAX_CHUNKS).next_multiple_of(4).max(MIN_CHUNK_ROWS)
 }
 
-fn chunks(op: &BatchNorm) -> usize {
+pub(super) fn chunks(op: &BatchNorm) -> usize {
     op.rows().div_ceil(chunk_rows(op))
+}
+
+pub(super) fn moment_rows(op: &BatchNorm) -> usize {
+    op.rows().div_ceil(MAX_MOMENT_CHUNKS).next_multiple_of(MOMENT_ROWS)
+}
+
+pub(super) fn moment_chunks(op: &BatchNorm) -> usize {
+    op.rows().div_ceil(moment_rows(op))
 }
 
 pub(super) fn whole_vec4s(op: &BatchNorm) -> Result<(), &'static str> {
@@ -46,11 +63,16 @@ pub(super) fn whole_vec4s(op: &BatchNorm) -> Result<(), &'static str> {
 }
 
 pub(super) fn chunk_moments(op: &BatchNorm) -> Vec<Scratch> {
-    vec![Scratch { name: "chunk_moments", words: chunks(op) * 2 * op.channels() }]
+    vec![Scratch { name: "chunk_moments", words: moment_chunks(op) * 2 * op.channels() }]
 }
 
-fn chunk_sums(op: &BatchNorm) -> Vec<Scratch> {
+pub(super) fn chunk_sums(op: &BatchNorm) -> Vec<Scratch> {
     vec![Scratch { name: "chunk_sums", words: chunks(op) * 2 * op.channels() }]
+}
+
+/// What the elements of a channel have in common on the way back through a ReLU.
+pub(super) fn constants(op: &BatchNorm) -> Vec<Scratch> {
+    vec![Scratch { name: "constants", words: 5 * op.channels() }]
 }
 
 pub(super) fn per_element(op: &BatchNorm, o: &Overrides) -> Grid {
@@ -73,6 +95,18 @@ pub(super) fn per_chunk_of_four(op: &BatchNorm, o: &Overrides) -> Grid {
     Grid::threads(chunks(op) * op.channels() / 4, o.get("WORKGROUP"))
 }
 
+/// Chunks of the statistics. In inference the batch has no say: one workgroup, which returns at once.
+pub(super) fn statistics(op: &BatchNorm, o: &Overrides) -> Grid {
+    let invocations = if training(op) { moment_chunks(op) * op.channels() } else { 1 };
+    Grid::threads(invocations, o.get("WORKGROUP"))
+}
+
+/// The same for four channels at a time.
+pub(super) fn statistics_of_four(op: &BatchNorm, o: &Overrides) -> Grid {
+    let invocations = if training(op) { moment_chunks(op) * op.channels() / 4 } else { 1 };
+    Grid::threads(invocations, o.get("WORKGROUP"))
+}
+
 /// Workgroups of `LANES * 4` channels.
 fn blocks(op: &BatchNorm, o: &Overrides) -> usize {
     (op.channels() / 4).div_ceil(o.get("LANES"))
@@ -84,11 +118,6 @@ pub(super) fn per_block(op: &BatchNorm, o: &Overrides) -> Grid {
 
 pub(super) fn per_chunk_of_block(op: &BatchNorm, o: &Overrides) -> Grid {
     Grid::linear(chunks(op) * blocks(op, o))
-}
-
-/// `grid` in training. In inference the batch has no say: one workgroup, which returns at once.
-pub(super) fn in_training(op: &BatchNorm, grid: Grid) -> Grid {
-    if training(op) { grid } else { Grid::linear(1) }
 }
 
 pub(super) fn per_rows(op: &BatchNorm, o: &Overrides) -> Grid {
@@ -107,6 +136,8 @@ pub(super) fn params(op: &BatchNorm) -> Vec<u8> {
         training: training(op).into(),
         chunk_rows: chunk_rows(op) as u32,
         chunks: chunks(op) as u32,
+        moment_rows: moment_rows(op) as u32,
+        moment_chunks: moment_chunks(op) as u32,
         eps: op.eps,
         momentum: op.momentum,
     };
@@ -144,7 +175,7 @@ pub(super) static TABLE: Table<BatchNorm> = Table {
             overrides: &[("WORKGROUP", 64), ("ROWS", 4)],
             scratch: chunk_moments,
             stages: &[
-                Stage { entry: "statistics", grid: |op, o| in_training(op, per_chunk(op, o)) },
+                Stage { entry: "statistics", grid: statistics },
                 Stage { entry: "merge", grid: per_channel },
                 Stage { entry: "normalise", grid: per_rows },
             ],
@@ -160,7 +191,7 @@ pub(super) static TABLE: Table<BatchNorm> = Table {
             accepts: whole_vec4s,
             scratch: chunk_moments,
             stages: &[
-                Stage { entry: "statistics", grid: |op, o| in_training(op, per_chunk_of_four(op, o)) },
+                Stage { entry: "statistics", grid: statistics_of_four },
                 Stage { entry: "merge", grid: per_four_channels },
                 Stage { entry: "normalise", grid: per_rows_of_four },
             ],
@@ -176,7 +207,7 @@ pub(super) static TABLE: Table<BatchNorm> = Table {
             accepts: whole_vec4s,
             scratch: chunk_moments,
             stages: &[
-                Stage { entry: "statistics", grid: |op, o| in_training(op, per_chunk_of_block(op, o)) },
+                Stage { entry: "statistics", grid: statistics_of_four },
                 Stage { entry: "merge", grid: per_block },
                 Stage { entry: "normalise", grid: per_rows_of_four },
             ],

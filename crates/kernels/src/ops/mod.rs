@@ -5,10 +5,13 @@ mod adam;
 mod affine_augment;
 mod avg_pool2d;
 mod batch_norm;
+mod batch_norm_of_moments;
 mod batch_norm_relu;
+mod batch_norm_relu_avg_pool2d;
 mod clip_norm;
 mod clip_value;
 mod conv2d;
+mod conv2d_moments;
 mod conv2d_relu;
 mod conv2d_relu_max_pool2d;
 mod conv2d_weight_bias;
@@ -69,10 +72,13 @@ static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
         rows_stored(&affine_augment::TABLE, ACTIVATIONS),
         rows_stored(&avg_pool2d::TABLE, ACTIVATIONS),
         rows_stored(&batch_norm::TABLE, ACTIVATIONS),
+        rows_stored(&batch_norm_of_moments::TABLE, ACTIVATIONS),
         rows_stored(&batch_norm_relu::TABLE, ACTIVATIONS),
+        rows_stored(&batch_norm_relu_avg_pool2d::TABLE, ACTIVATIONS),
         rows(&clip_norm::TABLE),
         rows(&clip_value::TABLE),
         rows_stored(&conv2d::TABLE, ACTIVATIONS),
+        rows_stored(&conv2d_moments::TABLE, ACTIVATIONS),
         rows_stored(&conv2d_relu::TABLE, ACTIVATIONS),
         rows_stored(&conv2d_relu_max_pool2d::TABLE, ACTIVATIONS),
         rows_stored(&conv2d_weight_bias::TABLE, ACTIVATIONS),

@@ -345,7 +345,7 @@ pub fn cases() -> Vec<Case> {
     for c in [1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 36, 63, 64, 65, 68, 127, 128, 129] {
         add(&format!("channels-{c}"), &image([3, c, 5, 3]), 1e-5, 0.1);
     }
-    // A chunk has 64 rows, and a workgroup 32 rows of lanes that walk it four at a time.
+    // A chunk has 32 rows of the statistics, 64 of the gradients, and a workgroup 32 rows of lanes that walk these.
     for rows in [15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129] {
         add(&format!("rows-{rows}"), &image([1, 4, 1, rows]), 1e-5, 0.1);
         add(&format!("rows-{rows}-scalar"), &plain([rows, 3]), 1e-5, 0.1);

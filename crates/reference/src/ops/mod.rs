@@ -5,11 +5,14 @@ mod adam;
 mod affine_augment;
 mod avg_pool2d;
 mod batch_norm;
+mod batch_norm_of_moments;
 mod batch_norm_relu;
+mod batch_norm_relu_avg_pool2d;
 mod chain;
 mod clip_norm;
 mod clip_value;
 mod conv2d;
+mod conv2d_moments;
 mod conv2d_relu;
 mod conv2d_relu_max_pool2d;
 mod conv2d_weight_bias;
@@ -49,10 +52,13 @@ pub use adam::{Adam, AdamConfig};
 pub use affine_augment::{AffineAugment, AffineRanges, Fill};
 pub use avg_pool2d::AvgPool2d;
 pub use batch_norm::{BatchNorm, BatchNormMode};
+pub use batch_norm_of_moments::BatchNormOfMoments;
 pub use batch_norm_relu::BatchNormRelu;
+pub use batch_norm_relu_avg_pool2d::BatchNormReluAvgPool2d;
 pub use clip_norm::ClipNorm;
 pub use clip_value::ClipValue;
 pub use conv2d::Conv2d;
+pub use conv2d_moments::Conv2dMoments;
 pub use conv2d_relu::Conv2dRelu;
 pub use conv2d_relu_max_pool2d::Conv2dReluMaxPool2d;
 pub use conv2d_weight_bias::Conv2dWeightBias;
@@ -118,10 +124,13 @@ pub const ALL: &[Entry] = &[
     entry!(affine_augment),
     entry!(avg_pool2d),
     entry!(batch_norm),
+    entry!(batch_norm_of_moments),
     entry!(batch_norm_relu),
+    entry!(batch_norm_relu_avg_pool2d),
     entry!(clip_norm),
     entry!(clip_value),
     entry!(conv2d),
+    entry!(conv2d_moments),
     entry!(conv2d_relu),
     entry!(conv2d_relu_max_pool2d),
     entry!(conv2d_weight_bias),

@@ -8,11 +8,11 @@ use anyhow::Context;
 use kernels::Row;
 use reference::cases::Case;
 use reference::ops::{
-    Adam, AvgPool2d, BatchNorm, BatchNormMode, BatchNormRelu, Conv2d, Conv2dRelu, Conv2dReluMaxPool2d,
-    Conv2dWeightBias, Conv2dWeightBiasPartial, Conv2dWeightPartial, Dense, DenseRelu, DenseSoftmaxCrossEntropy,
-    DenseWeightBias, Dropout, Flatten, FourierFeatures, Gather, GatherSizes, LogSoftmax, MaxPool2d, MaxPool2dRelu,
-    MultiClassHinge, NllLoss, Relu, RmsProp, Segment, Sgd, SoftmaxCrossEntropy, SoftmaxCrossEntropyWithGradient,
-    SplitSum, SplitSummed,
+    Adam, AvgPool2d, BatchNorm, BatchNormMode, BatchNormOfMoments, BatchNormRelu, BatchNormReluAvgPool2d, Conv2d,
+    Conv2dMoments, Conv2dRelu, Conv2dReluMaxPool2d, Conv2dWeightBias, Conv2dWeightBiasPartial, Conv2dWeightPartial,
+    Dense, DenseRelu, DenseSoftmaxCrossEntropy, DenseWeightBias, Dropout, Flatten, FourierFeatures, Gather,
+    GatherSizes, LogSoftmax, MaxPool2d, MaxPool2dRelu, MultiClassHinge, NllLoss, Relu, RmsProp, Segment, Sgd,
+    SoftmaxCrossEntropy, SoftmaxCrossEntropyWithGradient, SplitSum, SplitSummed,
 };
 use reference::{Direction, Operation, TensorSpec};
 use std::any::Any;
@@ -109,10 +109,10 @@ pub fn of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn Operati
     Ok(all)
 }
 
-/// The fused operations that stand for neighbours among those of [`of_recipe`]: a convolution or normalisation with what follows it, a
-/// dense layer with its ReLU or the loss, the pooling behind a ReLU, the loss with its gradient, the gradients of weights
-/// and bias, and those of a convolution before their splits are added; last the update of all parameters, from gradients
-/// (`-all`), and with the sums of the convolutions' splits in it.
+/// The fused operations that stand for neighbours among those of [`of_recipe`]: a convolution or normalisation with what follows it,
+/// those that hand each other moments, a dense layer with its ReLU or the loss, the pooling behind a ReLU, the loss with its
+/// gradient, the gradients of weights and bias, and those of a convolution before their splits are added; last the update of all
+/// parameters, from gradients (`-all`), and with the sums of the convolutions' splits in it.
 /// Whether a plan takes them is its own business (`kernels/src/gpu/fuse.rs`).
 pub fn fused_of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn Operation>)>> {
     fn at<O: Any + Clone>(op: Option<&(String, Arc<dyn Operation>)>) -> Option<O> {
@@ -133,6 +133,11 @@ pub fn fused_of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn O
                 (Some(_), None) => add("", Arc::new(Conv2dRelu { conv: conv.clone() })),
                 _ => {}
             }
+            // Followed by a normalisation, at once or behind a ReLU.
+            let relu = at::<Relu>(second).is_some();
+            if at::<BatchNorm>(if relu { third } else { second }).is_some() {
+                add("-moments", Arc::new(Conv2dMoments { conv: conv.clone(), relu }));
+            }
             add("-gradients", Arc::new(Conv2dWeightBias { conv: conv.clone() }));
             add("-partials", Arc::new(Conv2dWeightBiasPartial::of(conv.clone())?));
             add("-weight-partials", Arc::new(Conv2dWeightPartial::of(conv)?));
@@ -147,8 +152,19 @@ pub fn fused_of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn O
             }
             add("-gradients", Arc::new(DenseWeightBias { dense }));
         }
-        if let (Some(norm), Some(_)) = (at::<BatchNorm>(first), at::<Relu>(second)) {
-            add("", Arc::new(BatchNormRelu { norm }));
+        if let Some(norm) = at::<BatchNorm>(first) {
+            let relu = at::<Relu>(second).is_some();
+            let behind = |back: usize| index.checked_sub(back).and_then(|index| plain.get(index));
+            let relu_before = at::<Relu>(before(index)).is_some();
+            if at::<Conv2d>(behind(if relu_before { 2 } else { 1 })).is_some() {
+                add("-of-moments", Arc::new(BatchNormOfMoments { norm: norm.clone(), relu }));
+            }
+            if let (true, Some(pool)) = (relu, at::<AvgPool2d>(third)) {
+                add("-pooled", Arc::new(BatchNormReluAvgPool2d::new(norm.clone(), pool)?));
+            }
+            if relu {
+                add("", Arc::new(BatchNormRelu { norm }));
+            }
         }
         if let (Some(_), Some(pool)) = (at::<Relu>(before(index)), at::<MaxPool2d>(first)) {
             add("", Arc::new(MaxPool2dRelu { pool }));
@@ -283,13 +299,14 @@ pub fn for_row(row: &dyn Row, name: Option<&str>) -> anyhow::Result<Option<Case>
     Ok(heaviest.map(|problem| Case { name: problem.name, op: problem.op }))
 }
 
-/// A layer as [`all`] names it, with batches of at most `images`; and the size of its recipe's batches.
+/// A layer as [`all`] names it, with batches of at most `images`, but of two, without which a network may have features
+/// that cannot be normalised; and the size of its recipe's batches.
 pub fn with_batch(name: &str, images: usize) -> anyhow::Result<(Arc<dyn Operation>, usize)> {
     let of = BUILT_IN.iter().filter(|built_in| name.starts_with(&format!("{}-", built_in.name)));
     let built_in = of.max_by_key(|built_in| built_in.name.len());
     let mut recipe = Recipe::built_in(built_in.with_context(|| format!("{name} is a layer of no recipe"))?)?;
     let batch = recipe.train.batch_size;
-    recipe.train.batch_size = images.min(batch);
+    recipe.train.batch_size = images.max(2).min(batch);
     let layers = of_recipe(&recipe)?.into_iter().chain(fused_of_recipe(&recipe)?);
     let op = layers.into_iter().find_map(|(layer, op)| (layer == name).then_some(op));
     Ok((op.with_context(|| format!("{name} is no layer"))?, batch))
@@ -331,7 +348,10 @@ mod tests {
     fn every_fused_operation_is_timed_somewhere() {
         let all = all().unwrap();
         for op in [
+            BatchNormOfMoments::NAME,
             BatchNormRelu::NAME,
+            BatchNormReluAvgPool2d::NAME,
+            Conv2dMoments::NAME,
             Conv2dReluMaxPool2d::NAME,
             Conv2dRelu::NAME,
             Conv2dWeightBias::NAME,
@@ -382,6 +402,7 @@ mod tests {
             let (op, batch) = with_batch(&problem.name, usize::MAX).unwrap();
             assert_eq!(kernels::tuned::problem(&*op), kernels::tuned::problem(&*problem.op), "{}", problem.name);
             assert!(batch > 0);
+            assert!(with_batch(&problem.name, 1).is_ok(), "{}", problem.name);
         }
         let flops = |images| with_batch("depth2-conv2", images).unwrap().0.flops(Direction::Fwd);
         assert_eq!((flops(16), flops(64)), (2 * flops(8), 8 * flops(8)));

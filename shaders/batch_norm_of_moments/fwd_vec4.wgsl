@@ -1,0 +1,88 @@
+// batch_norm_of_moments.fwd.vec4: y = (x - mean) * rstd * weight + bias, rstd = 1/sqrt(var + eps),
+// clipped at 0 if relu; mean and var are those of all moments together
+//
+// Idea versus chunked: four neighbouring channels to an invocation, moved by 16-byte loads and
+// stores. Accepts channels that are a multiple of 4.
+// Writes: mean, rstd, y =; running_mean, running_var changed in place.
+// Dispatch: merge: ceil(c / 4 / WORKGROUP) workgroups, an invocation owns four neighbouring channels;
+// normalise: ceil(ceil(rows / ROWS) * c / 4 / WORKGROUP) workgroups.
+// Shared memory: none. Barriers: none.
+
+struct Params {
+    // Values per channel, n * h * w: the rows of x seen as a matrix of c columns.
+    rows: u32,
+    c: u32,
+    // Chunks of 32 rows; the last may have fewer.
+    chunks: u32,
+    eps: f32,
+    momentum: f32,
+    // 1 if y is clipped.
+    relu: u32,
+}
+
+const CHUNK_ROWS: u32 = 32;
+
+override WORKGROUP: u32 = 64;
+override ROWS: u32 = 4;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;
+// [chunk][mean, M2][c / 4]
+@group(0) @binding(2) var<storage, read> moments: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> running_mean: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> running_var: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> mean: array<vec4<f32>>;
+@group(0) @binding(9) var<storage, read_write> rstd: array<vec4<f32>>;
+
+@compute @workgroup_size(WORKGROUP)
+fn merge(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let quads = params.c / 4u;
+    let q = group_index(group, groups) * WORKGROUP + lane;
+    if q >= quads {
+        return;
+    }
+    var batch = Moments4(0.0, vec4<f32>(), vec4<f32>());
+    for (var chunk = 0u; chunk < params.chunks; chunk++) {
+        let count = min(CHUNK_ROWS, params.rows - chunk * CHUNK_ROWS);
+        let at = chunk * 2u * quads + q;
+        batch = merge_moments4(batch, Moments4(f32(count), moments[at], moments[at + quads]));
+    }
+    mean[q] = batch.mean;
+    rstd[q] = inverseSqrt(batch.m2 / f32(params.rows) + params.eps);
+    let old = 1.0 - params.momentum;
+    running_mean[q] = old * running_mean[q] + params.momentum * batch.mean;
+    // The running variance is the unbiased one.
+    running_var[q] = old * running_var[q] + params.momentum * (batch.m2 / f32(params.rows - 1u));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn normalise(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let quads = params.c / 4u;
+    // Invocations in use, a multiple of the channels: elements this far apart share theirs.
+    let stride = (params.rows + ROWS - 1u) / ROWS * quads;
+    let i = group_index(group, groups) * WORKGROUP + lane;
+    if i >= stride {
+        return;
+    }
+    let q = i % quads;
+    let center = mean[q];
+    let scale = rstd[q] * weight[q];
+    let shift = bias[q];
+    let clips = vec4<bool>(params.relu != 0u);
+    for (var at = i; at < params.rows * quads; at += stride) {
+        let v = (x[at] - center) * scale + shift;
+        // Not max(): it may turn a NaN into 0, and divergence must be seen.
+        y[at] = select(v, vec4<f32>(), (v < vec4<f32>()) & clips);
+    }
+}

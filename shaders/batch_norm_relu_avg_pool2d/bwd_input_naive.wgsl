@@ -1,0 +1,131 @@
+// batch_norm_relu_avg_pool2d.bwd_input.naive: dx = weight * rstd * (dy - (dbias + xhat * dweight) / rows) in training,
+// dx = weight * rstd * dy in inference; xhat = (x - mean) * rstd;
+// dy / (k_h*k_w) of the windows that read an element, 0 where the ReLU did not let pass
+//
+// Idea: the baseline, one invocation per element.
+// As batch_norm_relu.bwd_input.naive; the gradient of what is pooled is read where it is small.
+// What a channel has in common is worked out once, by a stage of its own, since one stage with all
+// arguments would bind more buffers than every device has.
+// Writes: dx =.
+// Dispatch: prepare: ceil(c / WORKGROUP) workgroups, an invocation owns one channel;
+// main: ceil(rows * c / WORKGROUP) workgroups, an invocation owns one element.
+// Shared memory: none. Barriers: none.
+
+struct Params {
+    // Values per channel, n * h * w: the rows of x seen as a matrix of c columns.
+    rows: u32,
+    c: u32,
+    // 1 in training, 0 in inference.
+    training: u32,
+    // Rows of a chunk of the gradients; the last may have fewer.
+    chunk_rows: u32,
+    chunks: u32,
+    // Those of the statistics.
+    moment_rows: u32,
+    moment_chunks: u32,
+    eps: f32,
+    momentum: f32,
+    // Of the pooling.
+    n: u32,
+    h_in: u32,
+    w_in: u32,
+    h_out: u32,
+    w_out: u32,
+    k_h: u32,
+    k_w: u32,
+    stride_h: u32,
+    stride_w: u32,
+    pad_h: u32,
+    pad_w: u32,
+    dilation_h: u32,
+    dilation_w: u32,
+    // 1 / (k_h*k_w)
+    scale: f32,
+    // Cells of stride_h by stride_w that cover the image and the padding before it.
+    cells_h: u32,
+    cells_w: u32,
+}
+
+override WORKGROUP: u32 = 64;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> dy: array<f32>;
+@group(0) @binding(5) var<storage, read> mean: array<f32>;
+@group(0) @binding(6) var<storage, read> rstd: array<f32>;
+@group(0) @binding(7) var<storage, read> dweight: array<f32>;
+@group(0) @binding(8) var<storage, read> dbias: array<f32>;
+@group(0) @binding(9) var<storage, read_write> dx: array<f32>;
+// [center, scale, shift, share of the mean, share of the spread][c]
+@group(0) @binding(10) var<storage, read_write> constants: array<f32>;
+
+// What a row of x gets of the windows that read it, as the pooling would store it.
+fn share(row: u32, channel: u32) -> f32 {
+    let top = row / params.w_in % params.h_in + params.pad_h;
+    let left = row % params.w_in + params.pad_w;
+    let n = row / params.w_in / params.h_in;
+    var sum = 0.0;
+    for (var kh = 0u; kh < params.k_h; kh++) {
+        // Above the first window wraps to a huge number.
+        let down = top - kh * params.dilation_h;
+        if down % params.stride_h != 0u || down / params.stride_h >= params.h_out {
+            continue;
+        }
+        for (var kw = 0u; kw < params.k_w; kw++) {
+            let across = left - kw * params.dilation_w;
+            if across % params.stride_w != 0u || across / params.stride_w >= params.w_out {
+                continue;
+            }
+            let line = n * params.h_out + down / params.stride_h;
+            sum += dy[(line * params.w_out + across / params.stride_w) * params.c + channel];
+        }
+    }
+    return stored(sum * params.scale);
+}
+
+// What arrives from above where the ReLU let pass, else 0: where what was stored of its argument is above 0.
+fn passed(upstream: f32, v: f32) -> f32 {
+    return select(0.0, upstream, stored(v) > 0.0);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn prepare(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let channel = group_index(group, groups) * WORKGROUP + lane;
+    if channel >= params.c {
+        return;
+    }
+    constants[channel] = mean[channel];
+    constants[params.c + channel] = rstd[channel] * weight[channel];
+    constants[2u * params.c + channel] = bias[channel];
+    // Used in training alone: in inference nothing goes through the statistics.
+    constants[3u * params.c + channel] = dbias[channel] / f32(params.rows);
+    constants[4u * params.c + channel] = dweight[channel] * rstd[channel] / f32(params.rows);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = group_index(group, groups) * WORKGROUP + lane;
+    if i >= params.rows * params.c {
+        return;
+    }
+    let channel = i % params.c;
+    let distance = x[i] - constants[channel];
+    let scale = constants[params.c + channel];
+    let upstream = passed(share(i / params.c, channel), distance * scale + constants[2u * params.c + channel]);
+    if params.training == 0u {
+        dx[i] = scale * upstream;
+        return;
+    }
+    let through_statistics = constants[3u * params.c + channel] + distance * constants[4u * params.c + channel];
+    dx[i] = scale * (upstream - through_statistics);
+}
