@@ -31,6 +31,10 @@ const NO_FIXTURE: &[(&str, &str)] = &[
     ("softmax_cross_entropy_with_gradient", "both directions of softmax_cross_entropy, as its reference is"),
     ("conv2d_weight_bias", "two directions of conv2d, as its reference is"),
     ("dense_weight_bias", "two directions of dense, as its reference is"),
+    (
+        "conv2d_relu_max_pool2d_partial",
+        "the chain of max_pool2d_relu and conv2d_weight_bias_partial, as its reference is",
+    ),
     ("conv2d_weight_bias_partial", "conv2d_weight_bias cut into parts, which a test in `reference` adds up"),
     ("conv2d_weight_partial", "a direction of conv2d cut into parts, which a test in `reference` adds up"),
     ("split_sum_sgd", "sgd on a gradient whose parts a test in `reference` adds up"),

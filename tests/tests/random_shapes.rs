@@ -81,7 +81,8 @@ macro_rules! tests {
 
 tests! {
     accumulate adam affine_augment avg_pool2d batch_norm batch_norm_of_moments batch_norm_relu batch_norm_relu_avg_pool2d
-    clip_norm clip_value conv2d conv2d_moments conv2d_relu conv2d_relu_max_pool2d conv2d_weight_bias
+    clip_norm clip_value conv2d conv2d_moments conv2d_relu conv2d_relu_max_pool2d
+    conv2d_relu_max_pool2d_partial conv2d_weight_bias
     conv2d_weight_bias_partial conv2d_weight_partial dense dense_relu dense_softmax_cross_entropy dense_weight_bias dropout
     flatten fourier_features
     gather log_softmax max_pool2d max_pool2d_relu multi_class_hinge nll_loss random_erasing relu rescale rmsprop schedule sgd

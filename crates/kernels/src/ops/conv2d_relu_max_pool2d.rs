@@ -53,7 +53,9 @@ const SUBGROUPS_OF_8: Needs = Needs { subgroup_lanes: 8 };
 
 type Op = Conv2dReluMaxPool2d;
 
-fn bytes(Op { conv, pool }: &Op) -> Vec<u8> {
+pub(super) const FIELDS: &[(&str, &str)] = Params::FIELDS;
+
+pub(super) fn bytes(Op { conv, pool }: &Op) -> Vec<u8> {
     let [of_conv, of_pool] = [[conv.h, conv.w], [pool.h, pool.w]].map(|axes| axes.map(|axis| axis.window));
     Params {
         n: conv.n as u32,
@@ -95,7 +97,7 @@ fn tiles(op: &Op, bm: usize, bn: usize) -> Grid {
     Grid::linear((4 * windows(&op.pool)).div_ceil(bm) * op.conv.c_out.div_ceil(bn))
 }
 
-fn halves(op: &Op) -> Result<(), &'static str> {
+pub(super) fn halves(op: &Op) -> Result<(), &'static str> {
     let half = Window::new(2).stride(2);
     let both = op.pool.h.window == half && op.pool.w.window == half;
     if both { Ok(()) } else { Err("its windows are not 2 x 2, next to each other and without padding") }
@@ -163,9 +165,13 @@ fn disjoint(op: &Op) -> Result<(), &'static str> {
 
 /// Images, lines, pixels, and for each pixel the windows that span it: the rounds of one weight's loops in `naive`.
 fn all_loops_end(op: &Op) -> Result<(), &'static str> {
+    loops_end(op.conv.n * (1 + op.conv.h.size_out * line_rounds(op)))
+}
+
+/// Those of one line.
+pub(super) fn line_rounds(op: &Op) -> usize {
     let over = |axis: &Axis| ((axis.window.kernel - 1) * axis.window.dilation + 1).div_ceil(axis.window.stride);
-    let pixel = 1 + over(&op.pool.h) * (1 + over(&op.pool.w));
-    loops_end(op.conv.n * (1 + op.conv.h.size_out * (1 + op.conv.w.size_out * pixel)))
+    1 + op.conv.w.size_out * (1 + over(&op.pool.h) * (1 + over(&op.pool.w)))
 }
 
 fn partials(op: &Op) -> Vec<Scratch> {
@@ -174,7 +180,7 @@ fn partials(op: &Op) -> Vec<Scratch> {
 
 pub(super) static TABLE: Table<Op> = Table {
     params: bytes,
-    fields: Params::FIELDS,
+    fields: FIELDS,
     rows: &[
         Kernel {
             id: "conv2d_relu_max_pool2d.fwd.naive",

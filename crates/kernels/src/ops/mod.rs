@@ -14,6 +14,7 @@ mod conv2d;
 mod conv2d_moments;
 mod conv2d_relu;
 mod conv2d_relu_max_pool2d;
+mod conv2d_relu_max_pool2d_partial;
 mod conv2d_weight_bias;
 mod conv2d_weight_bias_partial;
 mod conv2d_weight_partial;
@@ -81,6 +82,7 @@ static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
         rows_stored(&conv2d_moments::TABLE, ACTIVATIONS),
         rows_stored(&conv2d_relu::TABLE, ACTIVATIONS),
         rows_stored(&conv2d_relu_max_pool2d::TABLE, ACTIVATIONS),
+        rows_stored(&conv2d_relu_max_pool2d_partial::TABLE, ACTIVATIONS),
         rows_stored(&conv2d_weight_bias::TABLE, ACTIVATIONS),
         rows_stored(&conv2d_weight_bias_partial::TABLE, ACTIVATIONS),
         rows_stored(&conv2d_weight_partial::TABLE, ACTIVATIONS),

@@ -15,6 +15,7 @@ mod conv2d;
 mod conv2d_moments;
 mod conv2d_relu;
 mod conv2d_relu_max_pool2d;
+mod conv2d_relu_max_pool2d_partial;
 mod conv2d_weight_bias;
 mod conv2d_weight_bias_partial;
 mod conv2d_weight_partial;
@@ -61,6 +62,7 @@ pub use conv2d::Conv2d;
 pub use conv2d_moments::Conv2dMoments;
 pub use conv2d_relu::Conv2dRelu;
 pub use conv2d_relu_max_pool2d::Conv2dReluMaxPool2d;
+pub use conv2d_relu_max_pool2d_partial::Conv2dReluMaxPool2dPartial;
 pub use conv2d_weight_bias::Conv2dWeightBias;
 pub use conv2d_weight_bias_partial::Conv2dWeightBiasPartial;
 pub use conv2d_weight_partial::Conv2dWeightPartial;
@@ -133,6 +135,7 @@ pub const ALL: &[Entry] = &[
     entry!(conv2d_moments),
     entry!(conv2d_relu),
     entry!(conv2d_relu_max_pool2d),
+    entry!(conv2d_relu_max_pool2d_partial),
     entry!(conv2d_weight_bias),
     entry!(conv2d_weight_bias_partial),
     entry!(conv2d_weight_partial),

@@ -9,10 +9,10 @@ use kernels::Row;
 use reference::cases::Case;
 use reference::ops::{
     Adam, AvgPool2d, BatchNorm, BatchNormMode, BatchNormOfMoments, BatchNormRelu, BatchNormReluAvgPool2d, Conv2d,
-    Conv2dMoments, Conv2dRelu, Conv2dReluMaxPool2d, Conv2dWeightBias, Conv2dWeightBiasPartial, Conv2dWeightPartial,
-    Dense, DenseRelu, DenseSoftmaxCrossEntropy, DenseWeightBias, Dropout, Flatten, FourierFeatures, Gather,
-    GatherSizes, LogSoftmax, MaxPool2d, MaxPool2dRelu, MultiClassHinge, NllLoss, Relu, RmsProp, Segment, Sgd,
-    SoftmaxCrossEntropy, SoftmaxCrossEntropyWithGradient, SplitSum, SplitSummed,
+    Conv2dMoments, Conv2dRelu, Conv2dReluMaxPool2d, Conv2dReluMaxPool2dPartial, Conv2dWeightBias,
+    Conv2dWeightBiasPartial, Conv2dWeightPartial, Dense, DenseRelu, DenseSoftmaxCrossEntropy, DenseWeightBias, Dropout,
+    Flatten, FourierFeatures, Gather, GatherSizes, LogSoftmax, MaxPool2d, MaxPool2dRelu, MultiClassHinge, NllLoss,
+    Relu, RmsProp, Segment, Sgd, SoftmaxCrossEntropy, SoftmaxCrossEntropyWithGradient, SplitSum, SplitSummed,
 };
 use reference::{Direction, Operation, TensorSpec};
 use std::any::Any;
@@ -129,7 +129,11 @@ pub fn fused_of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn O
         };
         if let Some(conv) = at::<Conv2d>(first) {
             match (at::<Relu>(second), at::<MaxPool2d>(third)) {
-                (Some(_), Some(pool)) => add("", Arc::new(Conv2dReluMaxPool2d::new(conv.clone(), pool)?)),
+                (Some(_), Some(pool)) => {
+                    let whole = Conv2dReluMaxPool2d::new(conv.clone(), pool)?;
+                    add("", Arc::new(whole.clone()));
+                    add("-pooled-partials", Arc::new(Conv2dReluMaxPool2dPartial::of(whole)?));
+                }
                 (Some(_), None) => add("", Arc::new(Conv2dRelu { conv: conv.clone() })),
                 _ => {}
             }
@@ -353,6 +357,7 @@ mod tests {
             BatchNormReluAvgPool2d::NAME,
             Conv2dMoments::NAME,
             Conv2dReluMaxPool2d::NAME,
+            Conv2dReluMaxPool2dPartial::NAME,
             Conv2dRelu::NAME,
             Conv2dWeightBias::NAME,
             Conv2dWeightBiasPartial::NAME,
@@ -371,8 +376,8 @@ mod tests {
         let depth2 = fused_of_recipe(&Recipe::find("depth2").unwrap()).unwrap();
         let names: Vec<&str> = depth2.iter().map(|(name, _)| name.as_str()).collect();
         // No dense_relu: dropout stands between the two.
-        let expected = "conv1 conv1-gradients conv1-partials conv1-weight-partials max_pool1 \
-                        conv2 conv2-gradients conv2-partials conv2-weight-partials max_pool2 \
+        let expected = "conv1 conv1-pooled-partials conv1-gradients conv1-partials conv1-weight-partials max_pool1 \
+                        conv2 conv2-pooled-partials conv2-gradients conv2-partials conv2-weight-partials max_pool2 \
                         fc1-gradients fc2 fc2-gradients loss adam-all adam";
         let expected: Vec<String> = expected.split(' ').map(|name| format!("depth2-fused-{name}")).collect();
         assert_eq!(names, expected);

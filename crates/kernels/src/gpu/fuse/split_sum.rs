@@ -5,8 +5,8 @@ use crate::gpu::plan::Node;
 use crate::kernel::Row;
 use crate::memory::Tensor;
 use reference::ops::{
-    Adam, Conv2d, Conv2dWeightBias, Conv2dWeightBiasPartial, Conv2dWeightPartial, MOST_SEGMENTS, RmsProp, Segment, Sgd,
-    SplitSum, SplitSummed,
+    Adam, Conv2d, Conv2dReluMaxPool2d, Conv2dReluMaxPool2dPartial, Conv2dWeightBias, Conv2dWeightBiasPartial,
+    Conv2dWeightPartial, MOST_SEGMENTS, RmsProp, Segment, Sgd, SplitSum, SplitSummed,
 };
 use reference::{Access, Direction, Operation, TensorSpec};
 use std::ops::Range;
@@ -26,7 +26,7 @@ struct Split {
 }
 
 impl Graph<'_> {
-    /// conv2d_weight_bias (or the weights alone), …, update: conv2d_weight_bias_partial, …, split_sum_update. The gradients of all
+    /// conv2d_weight_bias (or the weights alone, or those behind ReLU and pooling), …, update: conv2d_weight_bias_partial, …, split_sum_update. The gradients of all
     /// parameters lie next to each other, and the update reads them as one tensor; where a convolution's would be, it adds up the
     /// splits itself.
     pub(super) fn split_sum(&self, update: usize) -> Option<Merge> {
@@ -97,16 +97,17 @@ impl Graph<'_> {
     /// The launch at `index`, if it writes parts of all gradients that can be left in splits, from this word of the partial sums
     /// on: if there is a kernel that does the same up to there.
     fn split(&self, index: usize, grad: &Tensor, words: usize) -> Option<Split> {
-        let (op, names): (Box<dyn Operation>, &[_]) = match self.node(index, Direction::BwdWeight) {
-            Some((Conv2dWeightBias { conv }, _)) => {
-                let both = [("dweight", "partials"), ("dbias", "bias_partials")].as_slice();
-                (Box::new(Conv2dWeightBiasPartial::of(conv.clone()).ok()?), both)
-            }
-            None => {
-                let (conv, _) = self.node::<Conv2d>(index, Direction::BwdWeight)?;
-                (Box::new(Conv2dWeightPartial::of(conv.clone()).ok()?), &[("dweight", "partials")])
-            }
-        };
+        let both = [("dweight", "partials"), ("dbias", "bias_partials")];
+        let direction = Direction::BwdWeight;
+        let (op, names): (Box<dyn Operation>, &[_]) =
+            if let Some((op, _)) = self.node::<Conv2dWeightBias>(index, direction) {
+                (Box::new(Conv2dWeightBiasPartial::of(op.conv.clone()).ok()?), &both)
+            } else if let Some((op, _)) = self.node::<Conv2dReluMaxPool2d>(index, direction) {
+                (Box::new(Conv2dReluMaxPool2dPartial::of(op.clone()).ok()?), &both)
+            } else {
+                let (conv, _) = self.node::<Conv2d>(index, direction)?;
+                (Box::new(Conv2dWeightPartial::of(conv.clone()).ok()?), &both[..1])
+            };
         let row = self.fused_row(index, &*op, Direction::BwdWeight)?;
         let same_order = self.row(index)?.order().agrees(row.order());
         let (writer, signature) = (self.nodes.get(index)?.as_ref()?, op.signature(Direction::BwdWeight));
@@ -130,7 +131,7 @@ impl Graph<'_> {
         let part =
             |segment: &Segment| partials.part(segment.offset, TensorSpec::plain([segment.splits, segment.len])).ok();
         let parts: Vec<_> = split.sums.iter().map(|(name, segment)| (*name, part(segment))).collect();
-        let mut args = vec![("x", writer.arg("x")), ("dy", writer.arg("dy"))];
+        let mut args = ["x", "dy", "argmax", "y"].map(|name| (name, writer.arg(name))).to_vec();
         args.extend(parts.iter().map(|(name, part)| (*name, part.as_ref())));
         node(split.row, split.op, Direction::BwdWeight, &args)
     }
