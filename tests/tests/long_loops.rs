@@ -30,6 +30,18 @@ fn statistics_of_millions_of_values_are_merged_to_the_end() {
     expect_none(&outcomes.failures, |_| "this test".to_owned());
 }
 
+/// More pixels than 32 splits can take: there are more splits then, and every row that splits goes on.
+#[test]
+fn gradients_over_millions_of_pixels_are_summed_to_the_end() {
+    let mut outcomes = Outcomes::default();
+    let op = Arc::new(conv(1500, 2000));
+    outcomes.check(gpu(), &Case { name: "millions".to_owned(), op }, Data::Integers, 1);
+    for row in ["conv2d.bwd_weight.tiled_split_k", "conv2d.bwd_weight.subgroup_split_k", "conv2d.bwd_bias.split"] {
+        assert!(outcomes.launches.contains_key(row), "{row} refuses it");
+    }
+    expect_none(&outcomes.failures, |_| "this test".to_owned());
+}
+
 /// A naive row, a problem that it takes, and one that it does not.
 type Pair = (&'static str, Arc<dyn Operation>, Arc<dyn Operation>);
 

@@ -32,8 +32,12 @@ pub struct Conv2d {
     pub w: Axis,
 }
 
-/// Parts of the sums over all output pixels at most.
+/// Parts of the sums over all output pixels, at most while none is longer than [`LONGEST_SPLIT`].
 pub(super) const MOST_SPLITS: usize = 32;
+
+/// Pixels of a part at most, but for those of a single line. Software Vulkan leaves loops after 65,535 rounds, and kernels in tiles
+/// need up to two for a pixel.
+const LONGEST_SPLIT: usize = 1 << 14;
 
 impl Conv2d {
     /// A convolution of `[n, c_in, h_in, w_in]` to `c_out` channels.
@@ -56,9 +60,10 @@ impl Conv2d {
     /// Into how many parts kernels cut the sums over all output pixels. By the problem alone, so that results do not depend
     /// on the device.
     pub fn splits(&self) -> usize {
-        // As many as keep each part long enough to pay for its partial sums. A part is at least one
-        // line of outputs.
-        (self.n * self.plane_out() / 1024).clamp(1, MOST_SPLITS).min(self.n * self.h.size_out)
+        // As many as keep each part long enough to pay for its partial sums, and short enough for loops over it to get to
+        // their end everywhere. A part is at least one line of outputs.
+        let pixels = self.n * self.plane_out();
+        (pixels / 1024).clamp(1, MOST_SPLITS).max(pixels.div_ceil(LONGEST_SPLIT)).min(self.n * self.h.size_out)
     }
 
     fn x(&self) -> TensorSpec {
