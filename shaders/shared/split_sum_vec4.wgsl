@@ -7,7 +7,7 @@ fn partial(i: u32) -> f32 {
     return partials[i / 4u][i % 4u];
 }
 
-fn gradient(i: u32) -> vec4<f32> {
+fn gradient4(i: u32) -> vec4<f32> {
     let first = 4u * i;
     // Most parameters are those of dense layers, behind all segments.
     if first >= params.segments_end {

@@ -46,7 +46,7 @@ fn main(
         return;
     }
     let p = param[i];
-    let g = gradient(i) + params.grad_decay * p;
+    let g = gradient4(i) + params.grad_decay * p;
     let mean = params.beta1 * m[i] + params.one_minus_beta1 * g;
     let square = params.beta2 * v[i] + params.one_minus_beta2 * g * g;
     let step = rates[1] * mean / (sqrt(square) * rates[2] + params.eps);

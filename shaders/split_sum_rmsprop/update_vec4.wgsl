@@ -43,7 +43,7 @@ fn main(
         return;
     }
     let p = param[i];
-    let g = gradient(i) + params.weight_decay * p;
+    let g = gradient4(i) + params.weight_decay * p;
     let square = params.alpha * square_avg[i] + params.one_minus_alpha * g * g;
     let v = params.momentum * velocity[i] + g / (sqrt(square) + params.eps);
     square_avg[i] = square;

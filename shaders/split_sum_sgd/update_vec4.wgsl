@@ -38,7 +38,7 @@ fn main(
         return;
     }
     let p = param[i];
-    let g = gradient(i) + params.weight_decay * p;
+    let g = gradient4(i) + params.weight_decay * p;
     let v = params.momentum * velocity[i] + g;
     let step = select(v, g + params.momentum * v, params.nesterov != 0u);
     velocity[i] = v;

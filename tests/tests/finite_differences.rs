@@ -54,6 +54,12 @@ fn backward_is_the_derivative_of_forward() {
     assert!(pairs >= MIN_PAIRS, "only {pairs} (operation, gradient) pairs were compared");
 }
 
+/// Gradients that fused operations leave to the operations they stand for.
+const ALONE: &[(&str, &str)] = &[
+    // Its gradients are for a first convolution, whose input needs none.
+    ("conv2d_relu_max_pool2d", "dx"),
+];
+
 #[test]
 fn every_real_input_has_a_gradient() {
     for entry in ALL {
@@ -65,6 +71,9 @@ fn every_real_input_has_a_gradient() {
             for arg in case.op.signature(Direction::Fwd) {
                 if arg.access == Access::Read && arg.spec.dtype == DType::Real {
                     let wanted = format!("d{}", arg.name);
+                    if ALONE.contains(&(entry.name, &wanted)) {
+                        continue;
+                    }
                     assert!(gradients.contains(&*wanted), "{} has no `{wanted}`", entry.name);
                 }
             }

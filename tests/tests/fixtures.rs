@@ -17,6 +17,8 @@ const NO_FIXTURE: &[(&str, &str)] = &[
     ("dropout", "its random numbers are ours; PyTorch has others"),
     ("gather", "reads the data set; PyTorch has no such operation"),
     ("accumulate", "an addition"),
+    ("max_pool2d_relu_flatten", "the chain of flatten and max_pool2d_relu, as its reference is"),
+    ("relu_dense", "the chain of dense and relu, as its reference is"),
     ("rescale", "a product"),
     ("random_erasing", "its random numbers are ours, and the rest is copying"),
     ("conv2d_moments", "conv2d and relu, as its reference is, with moments that a test compares with BatchNorm's"),

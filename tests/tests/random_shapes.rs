@@ -85,6 +85,6 @@ tests! {
     conv2d_relu_max_pool2d_partial conv2d_weight_bias
     conv2d_weight_bias_partial conv2d_weight_partial dense dense_relu dense_softmax_cross_entropy dense_weight_bias dropout
     flatten fourier_features
-    gather log_softmax max_pool2d max_pool2d_relu multi_class_hinge nll_loss random_erasing relu rescale rmsprop schedule sgd
+    gather log_softmax max_pool2d max_pool2d_relu max_pool2d_relu_flatten multi_class_hinge nll_loss random_erasing relu relu_dense rescale rmsprop schedule sgd
     softmax_cross_entropy softmax_cross_entropy_with_gradient split_sum_adam split_sum_rmsprop split_sum_sgd sum_of_squares
 }

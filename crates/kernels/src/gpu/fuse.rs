@@ -14,7 +14,8 @@ use crate::memory::Tensor;
 use reference::ops::{
     AvgPool2d, BatchNorm, BatchNormMode, BatchNormOfMoments, BatchNormRelu, BatchNormReluAvgPool2d, Conv2d,
     Conv2dMoments, Conv2dRelu, Conv2dReluMaxPool2d, Conv2dWeightBias, Dense, DenseRelu, DenseSoftmaxCrossEntropy,
-    DenseWeightBias, MaxPool2d, MaxPool2dRelu, Relu, SoftmaxCrossEntropy, SoftmaxCrossEntropyWithGradient,
+    DenseWeightBias, Flatten, MaxPool2d, MaxPool2dRelu, MaxPool2dReluFlatten, Relu, ReluDense, SoftmaxCrossEntropy,
+    SoftmaxCrossEntropyWithGradient,
 };
 use reference::{Access, Direction, Operation};
 use std::any::Any;
@@ -28,6 +29,7 @@ pub(super) fn fuse(gpu: &Gpu, nodes: Vec<Node>) -> Vec<Node> {
         Graph::max_pool2d_relu_backward,
         Graph::batch_norm_relu_avg_pool2d_backward,
         Graph::batch_norm_relu_backward,
+        Graph::relu_dense_backward,
         Graph::conv2d_relu_max_pool2d,
         Graph::batch_norm_relu_avg_pool2d,
         Graph::conv2d_moments,
@@ -37,6 +39,7 @@ pub(super) fn fuse(gpu: &Gpu, nodes: Vec<Node>) -> Vec<Node> {
         Graph::dense_weight_bias,
         Graph::conv2d_weight_bias,
         Graph::conv2d_relu_max_pool2d_backward,
+        Graph::max_pool2d_relu_flatten_backward,
         Graph::dense_softmax_cross_entropy,
         Graph::softmax_cross_entropy_with_gradient,
         Graph::split_sum,
@@ -237,6 +240,20 @@ impl Graph<'_> {
         Some(Merge { gone: pool.into_iter().chain([relu]).collect(), placed })
     }
 
+    /// dense backward, relu backward: relu_dense backward.
+    fn relu_dense_backward(&self, dense: usize) -> Option<Merge> {
+        let (op, upper) = self.node::<Dense>(dense, Direction::BwdInput)?;
+        let relu = self.only_reader(dense, "dx")?;
+        let (_, lower) = self.node::<Relu>(relu, Direction::BwdInput)?;
+        if !lower.arg("dy")?.is(upper.arg("dx")?) {
+            return None;
+        }
+        let op = ReluDense { dense: op.clone() };
+        let args =
+            [("weight", upper.arg("weight")), ("dy", upper.arg("dy")), ("x", lower.arg("y")), ("dx", lower.arg("dx"))];
+        self.later(&[dense], relu, self.launch(dense, op, Direction::BwdInput, &args)?)
+    }
+
     /// conv2d, relu, max_pool2d: conv2d_relu_max_pool2d.
     fn conv2d_relu_max_pool2d(&self, conv: usize) -> Option<Merge> {
         let (op, first) = self.node::<Conv2d>(conv, Direction::Fwd)?;
@@ -378,6 +395,20 @@ impl Graph<'_> {
             ("dbias", last.arg("dbias")),
         ];
         self.later(&[pool], weight, self.launch(weight, op, Direction::BwdWeight, &args)?)
+    }
+
+    /// flatten backward, max_pool2d_relu backward: max_pool2d_relu_flatten backward, which reads the gradient where it lies.
+    fn max_pool2d_relu_flatten_backward(&self, flatten: usize) -> Option<Merge> {
+        let (_, upper) = self.node::<Flatten>(flatten, Direction::BwdInput)?;
+        let pool = self.only_reader(flatten, "dx")?;
+        let (pooling, lower) = self.node::<MaxPool2dRelu>(pool, Direction::BwdInput)?;
+        if !lower.arg("dy")?.is(upper.arg("dx")?) {
+            return None;
+        }
+        let op = MaxPool2dReluFlatten { pool: pooling.pool.clone() };
+        let kept = ["argmax", "y", "dx"].map(|name| (name, lower.arg(name)));
+        let args: Vec<_> = kept.into_iter().chain([("dy", upper.arg("dy"))]).collect();
+        self.later(&[flatten], pool, self.launch(pool, op, Direction::BwdInput, &args)?)
     }
 
     /// Two gradients that read the same `dy` become those of `op`; `is_bias` knows a launch that gives the second.

@@ -13,46 +13,50 @@ params! {
     }
 }
 
-const GRID: Source = shader!("shared/grid.wgsl");
-const GEMM_TILE: Source = shader!("shared/gemm_tile.wgsl");
-const GEMM_SUBGROUP: Source = shader!("shared/gemm_subgroup.wgsl");
-const GEMM_SUBGROUP_VEC4: Source = shader!("shared/gemm_subgroup_vec4.wgsl");
-const GEMM_SUBGROUP_WIDE: Source = shader!("shared/gemm_subgroup_wide.wgsl");
+pub(super) const GRID: Source = shader!("shared/grid.wgsl");
+pub(super) const GEMM_TILE: Source = shader!("shared/gemm_tile.wgsl");
+pub(super) const GEMM_SUBGROUP: Source = shader!("shared/gemm_subgroup.wgsl");
+pub(super) const GEMM_SUBGROUP_VEC4: Source = shader!("shared/gemm_subgroup_vec4.wgsl");
+pub(super) const GEMM_SUBGROUP_WIDE: Source = shader!("shared/gemm_subgroup_wide.wgsl");
 
-const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
-const TILE: [(&str, u32); 3] = [("BM", 32), ("BN", 32), ("BK", 16)];
-const SUBGROUPS_OF_8: Needs = Needs { subgroup_lanes: 8 };
+pub(super) const WORKGROUP: (&str, u32) = ("WORKGROUP", 64);
+pub(super) const TILE: [(&str, u32); 3] = [("BM", 32), ("BN", 32), ("BK", 16)];
+pub(super) const SUBGROUPS_OF_8: Needs = Needs { subgroup_lanes: 8 };
 
 /// Workgroups for a matrix of `rows` x `columns` by tiles of `bm` x `bn`.
-fn tiles(rows: usize, columns: usize, bm: usize, bn: usize) -> Grid {
+pub(super) fn tiles(rows: usize, columns: usize, bm: usize, bn: usize) -> Grid {
     Grid::linear(rows.div_ceil(bm) * columns.div_ceil(bn))
 }
 
-fn tiled(rows: usize, columns: usize, o: &Overrides) -> Grid {
+pub(super) fn tiled(rows: usize, columns: usize, o: &Overrides) -> Grid {
     tiles(rows, columns, o.get("BM"), o.get("BN"))
 }
 
-fn subgroup(rows: usize, columns: usize) -> Grid {
+pub(super) fn subgroup(rows: usize, columns: usize) -> Grid {
     tiles(rows, columns, 32, 16)
 }
 
-fn features_in_vec4s(op: &Dense) -> Result<(), &'static str> {
+pub(super) fn features_in_vec4s(op: &Dense) -> Result<(), &'static str> {
     let whole = op.features_in.is_multiple_of(4) && op.features_out.is_multiple_of(4);
     if whole { Ok(()) } else { Err("features_in or features_out is no multiple of 4") }
 }
 
 /// The matrix product's columns are the output features, except in the gradient of the input.
-fn wide(op: &Dense, columns: usize) -> Result<(), &'static str> {
+pub(super) fn wide(op: &Dense, columns: usize) -> Result<(), &'static str> {
     features_in_vec4s(op)?;
     let fills = columns.div_ceil(32).is_multiple_of(2);
     if fills { Ok(()) } else { Err("half of its last tile would stay empty") }
 }
 
+pub(super) const FIELDS: &[(&str, &str)] = Params::FIELDS;
+
+pub(super) fn params(op: &Dense) -> Vec<u8> {
+    Params { n: op.n as u32, features_in: op.features_in as u32, features_out: op.features_out as u32 }.bytes()
+}
+
 pub(super) static TABLE: Table<Dense> = Table {
-    params: |op| {
-        Params { n: op.n as u32, features_in: op.features_in as u32, features_out: op.features_out as u32 }.bytes()
-    },
-    fields: Params::FIELDS,
+    params,
+    fields: FIELDS,
     rows: &[
         Kernel {
             id: "dense.fwd.naive",

@@ -26,10 +26,11 @@ params! {
     }
 }
 
-const GRID: crate::Source = shader!("shared/grid.wgsl");
+pub(super) const GRID: crate::Source = shader!("shared/grid.wgsl");
 
-fn bytes(MaxPool2dRelu { pool }: &MaxPool2dRelu) -> Vec<u8> {
-    let MaxPool2d { n, c, h, w } = pool;
+pub(super) const FIELDS: &[(&str, &str)] = Params::FIELDS;
+
+pub(super) fn bytes(MaxPool2d { n, c, h, w }: &MaxPool2d) -> Vec<u8> {
     let params = Params {
         n: *n as u32,
         c: *c as u32,
@@ -61,34 +62,34 @@ fn outputs(MaxPool2d { n, c, h, w }: &MaxPool2d, lanes: usize) -> usize {
     n * h.size_out * w.size_out * (c / lanes)
 }
 
-fn inputs(MaxPool2d { n, c, h, w }: &MaxPool2d, lanes: usize) -> usize {
+pub(super) fn inputs(MaxPool2d { n, c, h, w }: &MaxPool2d, lanes: usize) -> usize {
     n * h.size_in * w.size_in * (c / lanes)
 }
 
-fn per_cell(MaxPool2d { n, c, h, w }: &MaxPool2d, lanes: usize) -> usize {
+pub(super) fn per_cell(MaxPool2d { n, c, h, w }: &MaxPool2d, lanes: usize) -> usize {
     n * cells(h) * cells(w) * (c / lanes)
 }
 
-fn threads(items: usize, o: &Overrides) -> Grid {
+pub(super) fn threads(items: usize, o: &Overrides) -> Grid {
     Grid::threads(items, o.get("WORKGROUP"))
 }
 
-fn whole_vec4s(MaxPool2dRelu { pool }: &MaxPool2dRelu) -> Result<(), &'static str> {
+pub(super) fn whole_vec4s(pool: &MaxPool2d) -> Result<(), &'static str> {
     if pool.c.is_multiple_of(4) { Ok(()) } else { Err("the number of channels is no multiple of 4") }
 }
 
-fn whole_vec2s(MaxPool2dRelu { pool }: &MaxPool2dRelu) -> Result<(), &'static str> {
+fn whole_vec2s(pool: &MaxPool2d) -> Result<(), &'static str> {
     if pool.c.is_multiple_of(2) { Ok(()) } else { Err("the number of channels is no multiple of 2") }
 }
 
-fn disjoint(MaxPool2dRelu { pool }: &MaxPool2dRelu) -> Result<(), &'static str> {
+pub(super) fn disjoint(pool: &MaxPool2d) -> Result<(), &'static str> {
     let apart = |axis: &Axis| axis.window.stride > (axis.window.kernel - 1) * axis.window.dilation;
     if apart(&pool.h) && apart(&pool.w) { Ok(()) } else { Err("its windows overlap") }
 }
 
 pub(super) static TABLE: Table<MaxPool2dRelu> = Table {
-    params: bytes,
-    fields: Params::FIELDS,
+    params: |op| bytes(&op.pool),
+    fields: FIELDS,
     rows: &[
         Kernel {
             id: "max_pool2d_relu.fwd.naive",
@@ -107,7 +108,7 @@ pub(super) static TABLE: Table<MaxPool2dRelu> = Table {
             source: shader!("max_pool2d_relu/fwd_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
-            accepts: whole_vec4s,
+            accepts: |op| whole_vec4s(&op.pool),
             stages: &[Stage { entry: "main", grid: |op, o| threads(outputs(&op.pool, 4), o) }],
             ..Kernel::ROW
         },
@@ -128,7 +129,7 @@ pub(super) static TABLE: Table<MaxPool2dRelu> = Table {
             source: shader!("max_pool2d_relu/bwd_input_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
-            accepts: whole_vec4s,
+            accepts: |op| whole_vec4s(&op.pool),
             stages: &[Stage { entry: "main", grid: |op, o| threads(inputs(&op.pool, 4), o) }],
             ..Kernel::ROW
         },
@@ -139,7 +140,7 @@ pub(super) static TABLE: Table<MaxPool2dRelu> = Table {
             source: shader!("max_pool2d_relu/bwd_input_disjoint.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
-            accepts: disjoint,
+            accepts: |op| disjoint(&op.pool),
             stages: &[Stage { entry: "main", grid: |op, o| threads(per_cell(&op.pool, 1), o) }],
             ..Kernel::ROW
         },
@@ -150,7 +151,7 @@ pub(super) static TABLE: Table<MaxPool2dRelu> = Table {
             source: shader!("max_pool2d_relu/bwd_input_disjoint_vec2.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
-            accepts: |op| disjoint(op).and_then(|()| whole_vec2s(op)),
+            accepts: |op| disjoint(&op.pool).and_then(|()| whole_vec2s(&op.pool)),
             stages: &[Stage { entry: "main", grid: |op, o| threads(per_cell(&op.pool, 2), o) }],
             ..Kernel::ROW
         },
@@ -161,7 +162,7 @@ pub(super) static TABLE: Table<MaxPool2dRelu> = Table {
             source: shader!("max_pool2d_relu/bwd_input_disjoint_vec4.wgsl"),
             shared: &[GRID],
             overrides: &[("WORKGROUP", 64)],
-            accepts: |op| disjoint(op).and_then(|()| whole_vec4s(op)),
+            accepts: |op| disjoint(&op.pool).and_then(|()| whole_vec4s(&op.pool)),
             stages: &[Stage { entry: "main", grid: |op, o| threads(per_cell(&op.pool, 4), o) }],
             ..Kernel::ROW
         },

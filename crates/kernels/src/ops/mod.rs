@@ -29,10 +29,12 @@ mod gather;
 mod log_softmax;
 mod max_pool2d;
 mod max_pool2d_relu;
+mod max_pool2d_relu_flatten;
 mod multi_class_hinge;
 mod nll_loss;
 mod random_erasing;
 mod relu;
+mod relu_dense;
 mod rescale;
 mod rmsprop;
 mod schedule;
@@ -97,10 +99,12 @@ static ROWS: LazyLock<Vec<Box<dyn Row>>> = LazyLock::new(|| {
         rows(&log_softmax::TABLE),
         rows_stored(&max_pool2d::TABLE, ACTIVATIONS),
         rows_stored(&max_pool2d_relu::TABLE, ACTIVATIONS),
+        rows_stored(&max_pool2d_relu_flatten::TABLE, ACTIVATIONS),
         rows(&multi_class_hinge::TABLE),
         rows(&nll_loss::TABLE),
         rows_stored(&random_erasing::TABLE, ACTIVATIONS),
         rows_stored(&relu::TABLE, ACTIVATIONS),
+        rows_stored(&relu_dense::TABLE, LAST_LAYER_TOO),
         rows(&rescale::TABLE),
         rows(&rmsprop::TABLE),
         rows(&schedule::TABLE),

@@ -31,11 +31,13 @@ mod log_softmax;
 mod lr_schedule;
 mod max_pool2d;
 mod max_pool2d_relu;
+mod max_pool2d_relu_flatten;
 mod multi_class_hinge;
 mod nll_loss;
 mod optimiser;
 mod random_erasing;
 mod relu;
+mod relu_dense;
 mod rescale;
 mod rmsprop;
 mod schedule;
@@ -78,10 +80,12 @@ pub use log_softmax::LogSoftmax;
 pub use lr_schedule::{LrDecay, LrSchedule};
 pub use max_pool2d::MaxPool2d;
 pub use max_pool2d_relu::MaxPool2dRelu;
+pub use max_pool2d_relu_flatten::MaxPool2dReluFlatten;
 pub use multi_class_hinge::MultiClassHinge;
 pub use nll_loss::NllLoss;
 pub use random_erasing::{ErasingConfig, RandomErasing};
 pub use relu::Relu;
+pub use relu_dense::ReluDense;
 pub use rescale::Rescale;
 pub use rmsprop::RmsProp;
 pub use schedule::Schedule;
@@ -150,10 +154,12 @@ pub const ALL: &[Entry] = &[
     entry!(log_softmax),
     entry!(max_pool2d),
     entry!(max_pool2d_relu),
+    entry!(max_pool2d_relu_flatten),
     entry!(multi_class_hinge),
     entry!(nll_loss),
     entry!(random_erasing),
     entry!(relu),
+    entry!(relu_dense),
     entry!(rescale),
     entry!(rmsprop),
     entry!(schedule),

@@ -11,8 +11,9 @@ use reference::ops::{
     Adam, AvgPool2d, BatchNorm, BatchNormMode, BatchNormOfMoments, BatchNormRelu, BatchNormReluAvgPool2d, Conv2d,
     Conv2dMoments, Conv2dRelu, Conv2dReluMaxPool2d, Conv2dReluMaxPool2dPartial, Conv2dWeightBias,
     Conv2dWeightBiasPartial, Conv2dWeightPartial, Dense, DenseRelu, DenseSoftmaxCrossEntropy, DenseWeightBias, Dropout,
-    Flatten, FourierFeatures, Gather, GatherSizes, LogSoftmax, MaxPool2d, MaxPool2dRelu, MultiClassHinge, NllLoss,
-    Relu, RmsProp, Segment, Sgd, SoftmaxCrossEntropy, SoftmaxCrossEntropyWithGradient, SplitSum, SplitSummed,
+    Flatten, FourierFeatures, Gather, GatherSizes, LogSoftmax, MaxPool2d, MaxPool2dRelu, MaxPool2dReluFlatten,
+    MultiClassHinge, NllLoss, Relu, ReluDense, RmsProp, Segment, Sgd, SoftmaxCrossEntropy,
+    SoftmaxCrossEntropyWithGradient, SplitSum, SplitSummed,
 };
 use reference::{Direction, Operation, TensorSpec};
 use std::any::Any;
@@ -154,6 +155,9 @@ pub fn fused_of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn O
             if let Some(softmax) = at::<SoftmaxCrossEntropy>(second) {
                 add("", Arc::new(DenseSoftmaxCrossEntropy::new(dense.clone(), softmax)?));
             }
+            if at::<Relu>(before(index)).is_some() {
+                add("-behind-relu", Arc::new(ReluDense { dense: dense.clone() }));
+            }
             add("-gradients", Arc::new(DenseWeightBias { dense }));
         }
         if let Some(norm) = at::<BatchNorm>(first) {
@@ -171,7 +175,10 @@ pub fn fused_of_recipe(recipe: &Recipe) -> anyhow::Result<Vec<(String, Arc<dyn O
             }
         }
         if let (Some(_), Some(pool)) = (at::<Relu>(before(index)), at::<MaxPool2d>(first)) {
-            add("", Arc::new(MaxPool2dRelu { pool }));
+            add("", Arc::new(MaxPool2dRelu { pool: pool.clone() }));
+            if at::<Flatten>(second).is_some() {
+                add("-flattened", Arc::new(MaxPool2dReluFlatten { pool }));
+            }
         }
         if let Some(softmax) = at::<SoftmaxCrossEntropy>(first) {
             add("", Arc::new(SoftmaxCrossEntropyWithGradient { softmax }));
@@ -366,6 +373,8 @@ mod tests {
             DenseSoftmaxCrossEntropy::NAME,
             DenseWeightBias::NAME,
             MaxPool2dRelu::NAME,
+            MaxPool2dReluFlatten::NAME,
+            ReluDense::NAME,
             SoftmaxCrossEntropyWithGradient::NAME,
             // RMSprop is of no recipe with convolutions.
             SplitSumAdam::NAME,
@@ -377,8 +386,8 @@ mod tests {
         let names: Vec<&str> = depth2.iter().map(|(name, _)| name.as_str()).collect();
         // No dense_relu: dropout stands between the two.
         let expected = "conv1 conv1-pooled-partials conv1-gradients conv1-partials conv1-weight-partials max_pool1 \
-                        conv2 conv2-pooled-partials conv2-gradients conv2-partials conv2-weight-partials max_pool2 \
-                        fc1-gradients fc2 fc2-gradients loss adam-all adam";
+                        conv2 conv2-pooled-partials conv2-gradients conv2-partials conv2-weight-partials max_pool2 max_pool2-flattened \
+                        fc1-gradients fc2 fc2-behind-relu fc2-gradients loss adam-all adam";
         let expected: Vec<String> = expected.split(' ').map(|name| format!("depth2-fused-{name}")).collect();
         assert_eq!(names, expected);
     }
