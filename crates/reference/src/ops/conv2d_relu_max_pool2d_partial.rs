@@ -114,13 +114,9 @@ pub fn errors() -> Vec<ErrorCase> {
         Conv2dReluMaxPool2dPartial::new(Conv2d::new(x, c_out, Window::new(kernel), Window::new(kernel))?, pool)
     };
     vec![
-        ErrorCase::new("other size", new([1, 1, 4, 5], 1, 1, [1, 1, 4, 4]), ErrorKind::Mismatch, "what `pool` takes"),
-        ErrorCase::new(
-            "other channels",
-            new([1, 1, 4, 5], 3, 1, [1, 2, 4, 5]),
-            ErrorKind::Mismatch,
-            "what `pool` takes",
-        ),
+        ErrorCase::new("other size", new([1, 1, 4, 5], 1, 1, [1, 1, 4, 4]), ErrorKind::Mismatch, "pool"),
+        ErrorCase::new("other batch", new([2, 1, 4, 5], 1, 1, [1, 1, 4, 5]), ErrorKind::Mismatch, "pool"),
+        ErrorCase::new("other channels", new([1, 1, 4, 5], 3, 1, [1, 2, 4, 5]), ErrorKind::Mismatch, "pool"),
         // The weights are not, but their splits are.
         ErrorCase::new(
             "partials past i32",
